@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""The tasks of a developer, from a fresh clone on: `python3 dev.py setup|check|test|bench|demo`.
+
+Needs Python 3.11 or newer with pip, nothing else. Everything is installed below this folder.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+BOOTSTRAP = ROOT / ".cache" / "bootstrap"
+UV_VERSION = "uv>=0.9"
+
+
+def programs(environment: Path) -> Path:
+    """Return the folder with an environment's programs."""
+    return environment / ("Scripts" if os.name == "nt" else "bin")
+
+
+def call(*command: str | Path, **variables: str) -> None:
+    """Run a command in the root folder, and end with its exit code if it fails."""
+    environment = {**os.environ, **variables}
+    # An active environment of the caller's is not ours to install into.
+    environment.pop("VIRTUAL_ENV", None)
+    code = subprocess.call([str(part) for part in command], cwd=ROOT, env=environment)
+    if code:
+        sys.exit(code)
+
+
+def uv() -> Path:
+    """Return uv, installed from the package index if this clone has none yet."""
+    name = "uv.exe" if os.name == "nt" else "uv"
+    program = programs(BOOTSTRAP) / name
+    if not program.exists():
+        venv.create(BOOTSTRAP, with_pip=True)
+        call(programs(BOOTSTRAP) / "python", "-m", "pip", "install", "--quiet", UV_VERSION)
+    return program
+
+
+def setup() -> None:
+    """Make the environment with everything that check, test, bench and demo need."""
+    call(uv(), "sync", "--locked", "--quiet", "--all-groups", "--python", sys.executable)
+
+
+def run(*command: str, **variables: str) -> None:
+    """Run a command of the environment."""
+    own = programs(ROOT / ".venv")
+    path = os.pathsep.join([str(own), os.environ.get("PATH", "")])
+    call(own / command[0], *command[1:], PATH=path, **variables)
+
+
+def check(*_: str) -> None:
+    """Lint, format check, types, layers."""
+    setup()
+    run("ruff", "check", ".")
+    run("ruff", "format", "--check", ".")
+    run("mypy")
+    run("lint-imports")
+
+
+def test(*arguments: str) -> None:
+    """Run the tests in parallel, under coverage, or those that the arguments name."""
+    setup()
+    if arguments:
+        run("pytest", *arguments)
+        return
+    for old in ROOT.glob(".coverage*"):
+        old.unlink()
+    run("coverage", "run", "-m", "pytest", "-n", "auto", "--dist", "loadgroup")
+    run("coverage", "combine", "--quiet")
+    run("coverage", "report")
+
+
+def bench(*arguments: str) -> None:
+    """Run the benchmarks; each prints ratios of things measured in the same run."""
+    setup()
+    run("python", "-m", "benchmarks", *arguments)
+
+
+def demo(*arguments: str) -> None:
+    """Run the main job on this machine: login, install from a protected index, PyPI fallback."""
+    setup()
+    # Without a person in front of it, the demo approves its own login.
+    attended = sys.stdin.isatty() and not os.environ.get("CI")
+    run("crane", "demo", *([] if attended else ["--yes"]), *arguments)
+
+
+TASKS = {"setup": setup, "check": check, "test": test, "bench": bench, "demo": demo}
+
+
+def main() -> None:
+    """Run the task that the command line names."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts us may have an older one
+        sys.exit("crane needs Python 3.11 or newer")
+    name, *arguments = sys.argv[1:] or ["help"]
+    if name not in TASKS:
+        sys.exit("usage: python3 dev.py " + "|".join(TASKS) + " [ARGUMENT…]")
+    TASKS[name](*arguments)
+
+
+if __name__ == "__main__":
+    main()
