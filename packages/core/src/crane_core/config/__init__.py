@@ -1,0 +1,3 @@
+"""What the user registered: indexes and their policies."""
+
+from __future__ import annotations

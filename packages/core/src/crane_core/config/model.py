@@ -1,0 +1,165 @@
+"""A registered index, and the set of them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from crane_core.errors import NotRegistered, UsageError
+from crane_core.urls import canonical, origin_of, require_secure, same_index, without_simple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PYPI = "https://pypi.org/simple"
+DEFAULT_CLIENT_ID = "crane-pip"
+DEFAULT_SCOPE = "openid offline_access"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+# First path segments that the gateway answers itself.
+RESERVED_NAMES = frozenset({"simple", "files", "legacy", "-"})
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A registered index: where it is, who logs users in, and where its names may come from.
+
+    `issuer` (RFC 8414) or both endpoints are set. `fallback` is `pypi`, `none` or the URL of a
+    PEP 503 index. `private` holds name patterns that never fall back. `root_required` says that
+    a project counts as missing only where the index's own root page can be read.
+    """
+
+    name: str
+    url: str
+    issuer: str | None = None
+    client_id: str = DEFAULT_CLIENT_ID
+    token_endpoint: str | None = None
+    device_authorization_endpoint: str | None = None
+    scope: str = DEFAULT_SCOPE
+    audience: str | None = None
+    resource: str | None = None
+    fallback: str = "pypi"
+    private: tuple[str, ...] = ()
+    root_required: bool = True
+    insecure_http: bool = False
+    default: bool = False
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        object.__setattr__(self, "url", canonical(self.url))
+        require_secure(self.url, what="the index URL", insecure_http=self.insecure_http)
+        for label in ("issuer", "token_endpoint", "device_authorization_endpoint"):
+            if value := getattr(self, label):
+                what = f"the {label.replace('_', ' ')}"
+                require_secure(value, what=what, insecure_http=self.insecure_http)
+        if self.fallback not in {"pypi", "none"}:
+            object.__setattr__(self, "fallback", canonical(self.fallback))
+            if same_index(self.fallback, self.url):
+                raise UsageError("an index is not its own fallback", hint="use --fallback none")
+
+    @property
+    def fallback_url(self) -> str | None:
+        """The fallback index's canonical URL, None if there is no fallback."""
+        if self.fallback == "none":
+            return None
+        return PYPI if self.fallback == "pypi" else self.fallback
+
+    @property
+    def token_prefix(self) -> str:
+        """The folder below which URLs get this index's token: the index without `/simple`."""
+        return without_simple(self.url)
+
+    def is_private_name(self, project: str) -> bool:
+        """Whether a pattern keeps this project from falling back."""
+        name = canonicalize_name(project)
+        return any(fnmatchcase(name, _normalised(pattern)) for pattern in self.private)
+
+
+def _normalised(pattern: str) -> str:
+    # A pattern is spelled like a name: `Acme_*` protects `acme-lib` (PEP 503).
+    return re.sub(r"[-_.]+", "-", pattern).lower()
+
+
+def check_name(name: str) -> str:
+    """Return an index name that can stand in a path and a TOML table. Raises `UsageError`."""
+    if not NAME.fullmatch(name) or name in RESERVED_NAMES:
+        raise UsageError(
+            f"{name!r} cannot name an index",
+            hint="use lower-case letters, digits, '-', '_' and '.', and not a reserved word",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All registered indexes by name, in the order of the file."""
+
+    indexes: dict[str, Index] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Index]:
+        return iter(self.indexes.values())
+
+    def match(self, url: str) -> Index | None:
+        """Return the index with this URL, however it is spelled. Raises `InvalidURL`."""
+        return next((index for index in self if same_index(index.url, url)), None)
+
+    def find(self, name_or_url: str) -> Index:
+        """Return the index of that name or URL. Raises `NotRegistered`, with the nearest one."""
+        if found := self.indexes.get(name_or_url):
+            return found
+        if "://" in name_or_url and (found := self.match(name_or_url)):
+            return found
+        raise NotRegistered(f'Index not found: "{name_or_url}"', hint=self._suggestion(name_or_url))
+
+    def _suggestion(self, wanted: str) -> str:
+        known = [*self.indexes, *(index.url for index in self)]
+        if near := difflib.get_close_matches(wanted, known, n=1, cutoff=0.5):
+            return f'Did you mean: "{near[0]}"?'
+        if "://" in wanted:
+            return f"register it with: crane index register {wanted}"
+        return "see: crane index list"
+
+    def only_or_default(self) -> Index:
+        """Return the index to use where the user names none.
+
+        Raises `NotRegistered` if there is none, or several and no default.
+        """
+        chosen = [i for i in self if i.default] or list(self)
+        if len(chosen) == 1:
+            return chosen[0]
+        if not chosen:
+            raise NotRegistered(
+                "no index is registered", hint="run: crane index register https://HOST/PATH"
+            )
+        raise NotRegistered(
+            f"several indexes are registered ({', '.join(i.name for i in chosen)})",
+            hint="name one with -i URL, or choose: crane index set NAME --default",
+        )
+
+    def with_index(self, index: Index) -> Configuration:
+        """Return a configuration in which `index` stands under its name."""
+        others = {
+            name: replace(other, default=False) if index.default else other
+            for name, other in self.indexes.items()
+        }
+        return Configuration({**others, index.name: index})
+
+    def without(self, name: str) -> Configuration:
+        """Return a configuration that lacks the index of that name."""
+        return Configuration({n: index for n, index in self.indexes.items() if n != name})
+
+    def free_name(self, url: str) -> str:
+        """Return a short name for a new index: its last path segment, else its host."""
+        bare = without_simple(canonical(url))
+        origin = origin_of(bare)
+        path = bare[len(str(origin)) :]
+        candidates = [path.rsplit("/", 1)[-1], origin.host, f"{origin.host}{path}", bare]
+        slugs = [re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._") for text in candidates]
+        for slug in slugs:
+            if NAME.fullmatch(slug) and slug not in RESERVED_NAMES and slug not in self.indexes:
+                return slug
+        return next(n for i in range(2, 10_000) if (n := f"{slugs[1]}-{i}") not in self.indexes)

@@ -1,0 +1,147 @@
+"""The configuration file: TOML that a person may edit, rewritten with their comments kept."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from crane_core.config.model import Configuration, Index
+from crane_core.errors import ConfigBroken, CraneError
+from crane_core.files import storage_errors, write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEADER = """\
+# What crane knows of your package indexes. Made by `crane index register`; yours to edit.
+"""
+_DEFAULTS = {f.name: f.default for f in fields(Index)}
+_KEYS = {name.replace("_", "-"): name for name in _DEFAULTS if name != "name"}
+_LIST_KEYS = {"private"}
+_BOOL_KEYS = {"root-required", "insecure-http", "default"}
+
+
+class ConfigStore:
+    """Reads and writes one configuration file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> Configuration:
+        """Return what is registered; nothing if there is no file.
+
+        Raises `ConfigBroken` with file, line and reason, or `NotWritable` if unreadable.
+        """
+        return self._parse(self._text())
+
+    def save(self, index: Index, *, replacing: str | None = None) -> None:
+        """Add or replace one index, and leave every other line as the user wrote it.
+
+        `replacing` names the entry that this one takes the place of, if its name changes. Raises
+        `ConfigBroken` rather than overwrite what it cannot read.
+        """
+        text = self._text()
+        configuration = self._parse(text)
+        document, tables = _document(text)
+        if replacing is not None and replacing != index.name:
+            configuration = configuration.without(replacing)
+            tables.pop(replacing, None)
+        configuration = configuration.with_index(index)
+        for other in configuration:
+            _update(tables, other)
+        self._write(document.as_string())
+
+    def remove(self, name: str) -> None:
+        """Take one index out."""
+        text = self._text()
+        self._parse(text)
+        document, tables = _document(text)
+        tables.pop(name, None)
+        self._write(document.as_string())
+
+    def _write(self, text: str) -> None:
+        # What we are about to write must be readable again, or the user would be locked out.
+        self._parse(text)
+        write_private(self.path, text.encode())
+
+    def _text(self) -> str:
+        with storage_errors(self.path):
+            try:
+                return self.path.read_text(encoding="utf-8")
+            except FileNotFoundError:
+                return ""
+            except UnicodeDecodeError as error:
+                raise self._broken(f"not UTF-8 at byte {error.start}") from None
+
+    def _parse(self, text: str) -> Configuration:
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise self._broken(str(error)) from None
+        tables = data.get("index", {})
+        if not isinstance(tables, dict):
+            raise self._broken("[index] is not a table of indexes")
+        indexes = {name: self._index(text, name, table) for name, table in tables.items()}
+        return Configuration(indexes)
+
+    def _index(self, text: str, name: str, table: Any) -> Index:
+        line = _line_of(text, name)
+        if not isinstance(table, dict) or "url" not in table:
+            raise self._broken(f"index {name!r} has no url", line)
+        for key, value in table.items():
+            if problem := _problem(key, value):
+                raise self._broken(f"index {name!r}: {problem}", line)
+        values = {_KEYS[key]: value for key, value in table.items()}
+        values["private"] = tuple(values.get("private", ()))
+        try:
+            return Index(name=name, **values)
+        except CraneError as error:
+            raise self._broken(f"index {name!r}: {error.message}", line) from error
+
+    def _broken(self, reason: str, line: int | None = None) -> ConfigBroken:
+        where = f"{self.path}:{line}" if line else str(self.path)
+        return ConfigBroken(f"{where}: {reason}", hint="mend the file, then run the command again")
+
+
+def _problem(key: str, value: Any) -> str | None:
+    if key not in _KEYS:
+        return f"unknown key {key!r}"
+    if key in _LIST_KEYS:
+        good = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return None if good else f"{key} is not a list of strings"
+    if key in _BOOL_KEYS:
+        return None if isinstance(value, bool) else f"{key} is not true or false"
+    return None if isinstance(value, str) and value else f"{key} is not a string"
+
+
+def _line_of(text: str, name: str) -> int | None:
+    headers = (f"[index.{name}]", f'[index."{name}"]', f"[index.'{name}']")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip().startswith(headers):
+            return number
+    return None
+
+
+def _document(text: str) -> tuple[Any, Any]:
+    import tomlkit
+
+    document = tomlkit.parse(text or HEADER)
+    if "index" not in document:
+        document["index"] = tomlkit.table(is_super_table=True)
+    return document, document["index"]
+
+
+def _update(tables: Any, index: Index) -> None:
+    import tomlkit
+
+    if index.name not in tables:
+        tables[index.name] = tomlkit.table()
+    table = tables[index.name]
+    for key, attribute in _KEYS.items():
+        value = getattr(index, attribute)
+        if value == _DEFAULTS[attribute]:
+            # A default is not written, so that a later default reaches everybody.
+            table.pop(key, None)
+        elif table.get(key) != (wanted := list(value) if isinstance(value, tuple) else value):
+            table[key] = wanted

@@ -1,0 +1,109 @@
+"""Files that are written whole or not at all, and read only if they are private."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from crane_core import platform
+from crane_core.errors import DiskFull, NotWritable, StorageError, UnsafePermissions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors about `path` into ours.
+
+    Raises `DiskFull` (ENOSPC, EDQUOT), else `NotWritable`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _explained(path, error) from error
+
+
+def _explained(path: Path, error: OSError) -> StorageError:
+    reason = error.strerror or str(error)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(
+            f"no space left to write {path}", hint="free some space, then run the command again"
+        )
+    return NotWritable(
+        f"cannot write {path}: {reason}",
+        hint="make it writable for you, or set CRANE_HOME to another folder",
+    )
+
+
+def private_folder(path: Path) -> Path:
+    """Make the folder and its parents, the last one for the user alone.
+
+    Raises `NotWritable` or `UnsafePermissions`.
+    """
+    with storage_errors(path):
+        path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        if platform.readable_by_others(path) and platform.owned_by_me(path):
+            path.chmod(PRIVATE_FOLDER)
+    require_private(path)
+    return path
+
+
+def require_private(path: Path) -> None:
+    """Raise `UnsafePermissions` if another user owns the file or may read it."""
+    if not platform.owned_by_me(path):
+        raise UnsafePermissions(
+            f"{path} belongs to another user", hint="remove it, or set CRANE_HOME elsewhere"
+        )
+    if platform.readable_by_others(path):
+        # `chmod go=` keeps a folder's x bit for its owner; one line serves both kinds.
+        raise UnsafePermissions(
+            f"{path} can be read by other users", hint=f"run: chmod go= '{path}'"
+        )
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file's content atomically: after a crash the old or the new one is there, whole.
+
+    Raises `DiskFull`, `NotWritable` or `UnsafePermissions`.
+    """
+    private_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    with storage_errors(path):
+        try:
+            _write_new(temporary, content)
+            temporary.replace(path)
+            platform.sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    # O_EXCL: never follow a link that somebody put there.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_private(path: Path) -> bytes | None:
+    """Return a private file's content, None if there is no file.
+
+    Raises `UnsafePermissions`, or `NotWritable` when the file cannot be read.
+    """
+    with storage_errors(path):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+    require_private(path)
+    return content

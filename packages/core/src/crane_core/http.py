@@ -1,0 +1,117 @@
+"""The HTTP client everything uses: which library, which trust, which time limits.
+
+httpx2 is named here and nowhere else except in type hints, so that the choice stays one file.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from crane_core import __version__
+
+USER_AGENT = f"crane/{__version__}"
+MAX_JSON_BYTES = 1 << 20
+
+Client = httpx2.AsyncClient
+Response = httpx2.Response
+TransportError = httpx2.TransportError
+StreamError = (httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds per phase of a request."""
+
+    connect: float = 10.0
+    read: float = 30.0
+    write: float = 30.0
+    pool: float = 60.0
+
+
+def new_client(
+    *,
+    limits: TimeLimits = TimeLimits(),
+    connections: int = 64,
+    verify: ssl.SSLContext | None = None,
+) -> Client:
+    """Return a client that follows no redirect, keeps no cookie and reads no netrc.
+
+    A redirect is a decision about the token, so the caller makes it. Proxy variables of the
+    environment (`HTTPS_PROXY`, `NO_PROXY`) are honoured.
+    """
+    return httpx2.AsyncClient(
+        verify=verify or trust_context(),
+        follow_redirects=False,
+        # An empty list of domains: a session cookie of one user would outlive their token.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        headers={"user-agent": USER_AGENT},
+        timeout=httpx2.Timeout(
+            connect=limits.connect, read=limits.read, write=limits.write, pool=limits.pool
+        ),
+        limits=httpx2.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60
+        ),
+    )
+
+
+def trust_context() -> ssl.SSLContext:
+    """Return the system's trust; `SSL_CERT_FILE` and `SSL_CERT_DIR` count where OpenSSL is used."""
+    import truststore
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def network_reason(error: Exception, url: str) -> str:
+    """Say in a few words what went wrong on the way to `url`, and name the host."""
+    host = urlsplit(url).netloc.rsplit("@", 1)[-1]
+    if isinstance(error, httpx2.ConnectTimeout):
+        return f"{host} did not accept a connection in time"
+    if isinstance(error, httpx2.TimeoutException):
+        return f"{host} did not answer in time"
+    detail = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in detail:
+        return f"the certificate of {host} is not trusted ({detail.rsplit(': ', 1)[-1]})"
+    if isinstance(error, httpx2.ConnectError):
+        return f"cannot connect to {host} ({detail})"
+    return f"the connection to {host} broke ({detail})"
+
+
+def is_clock_problem(error: Exception) -> bool:
+    """Whether TLS failed since a certificate is outside its dates."""
+    detail = str(error)
+    return "certificate is not yet valid" in detail or "certificate has expired" in detail
+
+
+async def read_limited(response: Response, limit: int = MAX_JSON_BYTES) -> bytes | None:
+    """Return a streamed response's body, None if it is longer than `limit` bytes."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+def json_object(body: bytes | None) -> dict[str, Any] | None:
+    """Return the JSON object in `body`, None if it is anything else."""
+    try:
+        value = json.loads(body or b"")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def server_time(response: Response) -> float | None:
+    """Return the server's own time from its Date header, in seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,140 @@
+"""URLs of indexes and endpoints: one spelling each, and what may carry a token."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+
+from crane_core.errors import InsecureURL, InvalidURL
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port (RFC 6454): what decides whether a token may travel."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc}"
+
+    @property
+    def netloc(self) -> str:
+        """Host and port as they stand in a URL, without the default port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+
+def origin_of(url: str) -> Origin:
+    """Return the origin of an http(s) URL. Raises `InvalidURL`."""
+    parts = _split(url)
+    host = (parts.hostname or "").rstrip(".")
+    return Origin(parts.scheme, _ascii_host(host), parts.port or DEFAULT_PORTS[parts.scheme])
+
+
+def canonical(url: str) -> str:
+    """Return the one spelling under which an index is known, without a trailing slash.
+
+    Scheme and host in lower case, the host in its ASCII form, no default port, no query, no
+    fragment; the path's percent-encoding as RFC 3986 §6.2.2 has it. Raises `InvalidURL`.
+    """
+    parts = _split(url)
+    if parts.username is not None or parts.password is not None:
+        raise InvalidURL(
+            "an index URL holds no user name or password",
+            hint="leave that part out: crane logs in by itself",
+        )
+    if parts.query or parts.fragment:
+        raise InvalidURL(f"{url} has a query or fragment", hint="give the plain index URL")
+    segments = [quote(unquote(s), safe="-._~!$&'()*+,;=:@") for s in parts.path.split("/") if s]
+    if ".." in segments or "." in segments:
+        raise InvalidURL(f"{url} has '.' or '..' in its path", hint="give the plain index URL")
+    return str(origin_of(url)) + "".join(f"/{segment}" for segment in segments)
+
+
+def same_index(one: str, other: str) -> bool:
+    """Whether two URLs name one index: with or without `/simple` and a trailing slash."""
+    return without_simple(canonical(one)) == without_simple(canonical(other))
+
+
+def without_simple(url: str) -> str:
+    """Take a last path segment `simple` (PEP 503's usual one) off a canonical URL."""
+    return url.removesuffix("/simple")
+
+
+def within(url: str, prefix: str) -> bool:
+    """Whether `url` lies below the folder `prefix`, on the same origin.
+
+    Paths that a server might resolve to another place (dot segments, encoded slashes or
+    backslashes) lie nowhere: a token must not follow them.
+    """
+    path = urlsplit(url).path
+    lowered = path.lower()
+    if any(trap in lowered for trap in ("%2f", "%5c", "\\", "%00")):
+        return False
+    segments = [unquote(segment) for segment in path.split("/")]
+    if ".." in segments or "." in segments:
+        return False
+    root = urlsplit(prefix).path.rstrip("/") + "/"
+    return origin_of(url) == origin_of(prefix) and (path.rstrip("/") + "/").startswith(root)
+
+
+def require_secure(url: str, *, what: str, insecure_http: bool = False) -> str:
+    """Return `url` if a token may be sent there: https, or http to this machine.
+
+    Raises `InsecureURL` or `InvalidURL`.
+    """
+    origin = origin_of(url)
+    if origin.scheme == "http" and not insecure_http and not is_loopback(origin.host):
+        raise InsecureURL(
+            f"{what} {url} is plain http: everybody on the way could read the token",
+            hint="use https, or register with --insecure-http if the network is yours alone",
+        )
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url.strip())
+        valid_port = parts.port != 0
+    except ValueError as error:
+        raise InvalidURL(f"{url!r} is not a URL: {error}", hint="write https://HOST/PATH") from None
+    if not parts.scheme or "://" not in url or parts.scheme not in DEFAULT_PORTS:
+        raise InvalidURL(f"{url!r} has no http(s) scheme", hint=f"write https://{_bare(url)}")
+    if not parts.hostname or not valid_port:
+        raise InvalidURL(f"{url!r} has no host", hint="write https://HOST/PATH")
+    if any(character.isspace() or ord(character) < 0x20 for character in parts.geturl()):
+        raise InvalidURL(f"{url!r} has white space in it", hint="write https://HOST/PATH")
+    return parts
+
+
+def _bare(url: str) -> str:
+    return url.split("://", 1)[-1].lstrip("/") or "HOST/PATH"
+
+
+def _ascii_host(host: str) -> str:
+    if host.isascii():
+        return host.lower()
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        raise InvalidURL(f"{host!r} is no host name", hint="write https://HOST/PATH") from None
+
+
+def with_scheme(url: str, scheme: str) -> str:
+    """Return the URL with another scheme and the same host, port and path."""
+    return urlunsplit(urlsplit(url)._replace(scheme=scheme))
