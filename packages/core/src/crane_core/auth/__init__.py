@@ -1,0 +1,3 @@
+"""Who the user is: discovery, grants, tokens, the store of sessions and the broker."""
+
+from __future__ import annotations

@@ -1,0 +1,138 @@
+"""Requests to an authorization server: form in, JSON out, errors by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from crane_core.errors import (
+    ClientRejected,
+    ClockSkew,
+    CraneError,
+    EndpointMissing,
+    ProviderAnswer,
+    ProviderUnreachable,
+)
+from crane_core.http import (
+    Client,
+    Response,
+    StreamError,
+    is_clock_problem,
+    json_object,
+    network_reason,
+    read_limited,
+    server_time,
+)
+
+
+class OAuthError(CraneError):
+    """An error response (RFC 6749 §5.2); `error` is its code, such as `invalid_grant`."""
+
+    code = "oauth-error"
+    exit_code = 15
+
+    def __init__(self, error: str, description: str) -> None:
+        text = f"the identity provider answered {error}"
+        super().__init__(f"{text}: {description}" if description else text)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful JSON answer, and the provider's own time if it told (epoch seconds)."""
+
+    payload: dict[str, Any]
+    server_time: float | None
+
+
+async def post_form(client: Client, url: str, form: dict[str, str]) -> Answer:
+    """Post to an endpoint (RFC 6749 §4, RFC 8628 §3.1) and return its JSON answer.
+
+    Raises `OAuthError`, `ClientRejected`, or a `ProviderError`.
+    """
+    response, body = await _send(client, "POST", url, form)
+    return _answer(response, body, url)
+
+
+async def post_revocation(client: Client, url: str, form: dict[str, str]) -> None:
+    """Post to the revocation endpoint, whose 200 has no content (RFC 7009 §2.2).
+
+    Raises as `post_form` does.
+    """
+    response, body = await _send(client, "POST", url, form)
+    if response.status_code not in {200, 204}:
+        _answer(response, body, url)
+
+
+async def get_json(client: Client, url: str) -> Answer:
+    """Fetch a metadata document. Raises a `ProviderError`."""
+    response, body = await _send(client, "GET", url, None)
+    return _answer(response, body, url)
+
+
+async def _send(
+    client: Client, method: str, url: str, form: dict[str, str] | None
+) -> tuple[Response, bytes | None]:
+    headers = {"accept": "application/json"}
+    try:
+        async with client.stream(method, url, headers=headers, data=form) as response:
+            return response, await read_limited(response)
+    except StreamError as error:
+        _unreachable(error, url)
+
+
+def _answer(response: Response, body: bytes | None, url: str) -> Answer:
+    status = response.status_code
+    payload = json_object(body)
+    if payload is not None and status == 200:
+        return Answer(payload, server_time(response))
+    if payload is not None and isinstance(payload.get("error"), str):
+        _oauth_error(payload, url)
+    if status in {404, 405, 410}:
+        raise EndpointMissing(
+            f"{url} does not exist at the identity provider (HTTP {status})",
+            hint="check the URL, then register the index again",
+        )
+    if status >= 500 or status == 429:
+        raise ProviderUnreachable(
+            f"the identity provider failed with HTTP {status} at {url}",
+            hint="try again in a minute; you stay logged in",
+        )
+    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    raise ProviderAnswer(
+        f"{url} answered HTTP {status} with {kind} where JSON is due",
+        hint="check the URL: is it a login page or a proxy?",
+    )
+
+
+def _oauth_error(payload: dict[str, Any], url: str) -> NoReturn:
+    error = printable(payload["error"], 60)
+    description = printable(payload.get("error_description"), 200)
+    if error in {"temporarily_unavailable", "server_error"}:
+        raise ProviderUnreachable(
+            f"the identity provider answered {error} at {url}",
+            hint="try again in a minute; you stay logged in",
+        )
+    if error in {"invalid_client", "unauthorized_client"}:
+        detail = f"{error}: {description}" if description else error
+        raise ClientRejected(
+            f"the identity provider does not accept this client ({detail})",
+            hint="check --client-id, and that the client may use the device flow",
+        )
+    raise OAuthError(error, description)
+
+
+def printable(value: object, limit: int) -> str:
+    """Return foreign text that is safe to show on a terminal: no control characters, bounded."""
+    text = value if isinstance(value, str) else ""
+    return "".join(c if c.isprintable() else " " for c in text)[:limit].strip()
+
+
+def _unreachable(error: Exception, url: str) -> NoReturn:
+    reason = network_reason(error, url)
+    if is_clock_problem(error):
+        raise ClockSkew(reason, hint="compare this machine's date and time") from error
+    raise ProviderUnreachable(
+        f"the identity provider is out of reach: {reason}",
+        hint="check the network or VPN, then try again",
+    ) from error

@@ -1,0 +1,116 @@
+"""Token responses, read as RFC 6749 §5.1 says and no further."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+from crane_core.auth.model import TokenSet
+from crane_core.errors import ProviderAnswer
+from crane_core.http import json_object
+from crane_core.secret import Secret
+
+# A longer life than this is no promise but a mistake; the token is then renewed on a 401.
+LONGEST_LIFE = 10 * 365 * 86_400.0
+LONGEST_TOKEN = 64 * 1024
+
+
+def read_token_response(
+    payload: dict[str, Any], now: float, *, previous: TokenSet | None = None
+) -> TokenSet:
+    """Return the tokens of a successful response.
+
+    A refresh that brings no new refresh token keeps the previous one (RFC 6749 §6). Raises
+    `ProviderAnswer`; then nothing of the response is to be used.
+    """
+    access_token = _token(payload, "access_token", required=True)
+    assert access_token is not None
+    token_type = payload.get("token_type", "Bearer")
+    if not isinstance(token_type, str) or token_type.lower() != "bearer":
+        raise _malformed(f"token_type is not Bearer but {str(token_type)[:20]!r}")
+    claims = _claims(access_token)
+    lifetime = _seconds(payload, "expires_in")
+    if lifetime is None:
+        lifetime = _lifetime_hint(claims)
+    refresh_token = _token(payload, "refresh_token")
+    refresh_lifetime = _seconds(payload, "refresh_expires_in")
+    refresh_expires_at = now + refresh_lifetime if refresh_lifetime else None
+    if refresh_token is None and previous is not None:
+        refresh_token, refresh_expires_at = previous.refresh_token, previous.refresh_expires_at
+    scope = payload.get("scope")
+    return TokenSet(
+        access_token=access_token,
+        issued_at=now,
+        expires_at=None if lifetime is None else now + lifetime,
+        refresh_token=refresh_token,
+        # Keycloak says 0 for an offline token, which has no end.
+        refresh_expires_at=refresh_expires_at,
+        scope=scope if isinstance(scope, str) else None,
+        account=_account(_token(payload, "id_token"), claims, previous),
+    )
+
+
+def _token(payload: dict[str, Any], name: str, *, required: bool = False) -> Secret | None:
+    value = payload.get(name)
+    if value is None and not required:
+        return None
+    # RFC 6749 Appendix A.12: printable ASCII. Anything else could break out of a header.
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TOKEN:
+        raise _malformed(f"no usable {name}")
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise _malformed(f"{name} has characters that no token has")
+    return Secret(value)
+
+
+def _seconds(payload: dict[str, Any], name: str) -> float | None:
+    value = payload.get(name)
+    if value is None or value == "":
+        return None
+    try:
+        # Some providers send the number as a string.
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if math.isnan(number) or number < 0:
+        raise _malformed(f"{name} is {str(value)[:20]!r}, no number of seconds")
+    return number if number <= LONGEST_LIFE else None
+
+
+def _lifetime_hint(claims: dict[str, Any]) -> float | None:
+    # The difference of two of the provider's own times: this machine's clock plays no part.
+    start, end = claims.get("iat", claims.get("nbf")), claims.get("exp")
+    if isinstance(start, (int, float)) and isinstance(end, (int, float)):
+        lifetime = float(end) - float(start)
+        return lifetime if 0 < lifetime <= LONGEST_LIFE else None
+    return None
+
+
+def _account(
+    id_token: Secret | None, claims: dict[str, Any], previous: TokenSet | None
+) -> str | None:
+    sources = [_claims(id_token) if id_token else {}, claims]
+    for name in ("preferred_username", "email", "upn", "sub"):
+        for source in sources:
+            value = source.get(name)
+            if isinstance(value, str) and value.isprintable() and 0 < len(value) <= 200:
+                return value
+    return previous.account if previous else None
+
+
+def _claims(token: Secret) -> dict[str, Any]:
+    """Return a JWT's claims without any check: hints for people, never a decision about access."""
+    parts = token.reveal().split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        return json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))) or {}
+    except ValueError:
+        return {}
+
+
+def _malformed(reason: str) -> ProviderAnswer:
+    return ProviderAnswer(
+        f"the identity provider's token answer is malformed: {reason}",
+        hint="nothing was stored; tell the provider's administrators",
+    )
