@@ -1,0 +1,131 @@
+"""What was seen before: which index served a project, and what its files hashed to."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING, Protocol
+
+from crane_core.errors import DiskFull, NotWritable
+from crane_core.files import PRIVATE_FILE, private_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+BUSY_SECONDS = 10.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS projects (
+    index_url TEXT NOT NULL, project TEXT NOT NULL, PRIMARY KEY (index_url, project)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    url TEXT NOT NULL PRIMARY KEY, index_url TEXT NOT NULL, project TEXT NOT NULL,
+    sha256 TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Provenance(Protocol):
+    """Memory of what an index has served; it outlives the process."""
+
+    def served(self, index_url: str, project: str) -> bool:
+        """Whether this index has ever served that project."""
+        ...
+
+    def record_project(self, index_url: str, project: str) -> None:
+        """Remember that it has."""
+        ...
+
+    def sha256(self, url: str) -> str | None:
+        """What the file at this URL hashed to."""
+        ...
+
+    def sha256_of(self, urls: Iterable[str]) -> dict[str, str]:
+        """What the files at these URLs hashed to, where known."""
+        ...
+
+    def record_file(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
+        """Remember a file's hash; the first one stays."""
+        ...
+
+    def release(self, index_url: str, project: str) -> bool:
+        """Forget a project and its files. Returns whether anything was known."""
+        ...
+
+
+class SqliteProvenance:
+    """Provenance in one SQLite file, shared by all processes of a user.
+
+    Raises `NotWritable` or `DiskFull`: a gateway that cannot remember must not fall back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        private_folder(path.parent)
+        with self._errors():
+            path.touch(mode=PRIVATE_FILE)
+            self._database = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            # Many processes read while one writes, and a kill -9 leaves a readable file.
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._database.close()
+
+    def served(self, index_url: str, project: str) -> bool:
+        """Whether this index has ever served that project."""
+        return bool(
+            self._rows(
+                "SELECT 1 FROM projects WHERE index_url = ? AND project = ?", index_url, project
+            )
+        )
+
+    def record_project(self, index_url: str, project: str) -> None:
+        """Remember that it has."""
+        if not self.served(index_url, project):
+            self._rows("INSERT OR IGNORE INTO projects VALUES (?, ?)", index_url, project)
+
+    def sha256(self, url: str) -> str | None:
+        """What the file at this URL hashed to."""
+        rows = self._rows("SELECT sha256 FROM files WHERE url = ?", url)
+        return rows[0][0] if rows else None
+
+    def sha256_of(self, urls: Iterable[str]) -> dict[str, str]:
+        """What the files at these URLs hashed to, where known."""
+        found = ((url, self.sha256(url)) for url in urls)
+        return {url: digest for url, digest in found if digest}
+
+    def record_file(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
+        """Remember a file's hash; the first one stays."""
+        self._rows(
+            "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", url, index_url, project, sha256
+        )
+
+    def release(self, index_url: str, project: str) -> bool:
+        """Forget a project and its files. Returns whether anything was known."""
+        where = "index_url = ? AND project = ?"
+        known = self.served(index_url, project)
+        self._rows(f"DELETE FROM files WHERE {where}", index_url, project)  # noqa: S608 - a constant
+        self._rows(f"DELETE FROM projects WHERE {where}", index_url, project)  # noqa: S608
+        return known
+
+    def _rows(self, statement: str, *values: str) -> list[tuple[str, ...]]:
+        with self._errors():
+            return self._database.execute(statement, values).fetchall()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if "full" in str(error):
+                raise DiskFull(
+                    f"no space left to write {self._path}", hint="free some space, then try again"
+                ) from error
+            raise NotWritable(
+                f"cannot use {self._path}: {error}",
+                hint="make it writable for you, or move it away to start a new one",
+            ) from error
