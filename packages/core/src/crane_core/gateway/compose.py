@@ -1,0 +1,106 @@
+"""How the gateway's parts are put together, in the order in which a request meets them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from crane_core.auth.broker import Broker
+from crane_core.auth.login import Login
+from crane_core.auth.sessions import SessionStore
+from crane_core.gateway.app import Gateway
+from crane_core.gateway.files import FileStreamer
+from crane_core.gateway.tokens import SessionTokens
+from crane_core.gateway.upstream import Upstream
+from crane_core.http import TimeLimits, new_client
+from crane_core.index.provenance import SqliteProvenance
+from crane_core.index.source import PrivateFirst, PrivateIndex, PublicIndex, Source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from crane_core.auth.model import Prompt
+    from crane_core.clock import Clock
+    from crane_core.config.model import Configuration, Index
+    from crane_core.gateway.events import Observer
+    from crane_core.gateway.guard import Guard
+    from crane_core.index.provenance import Provenance
+    from crane_core.index.source import PageFetcher
+    from crane_core.platform import Paths
+
+# Tools give up on a silent page after 15 s, and then show no reason; we must be the first.
+PAGE_LIMITS = TimeLimits(connect=6.0, read=12.0, pool=30.0)
+FILE_LIMITS = TimeLimits(connect=10.0, read=60.0, pool=300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What outlives a single gateway: the user's files, clock and prompt."""
+
+    paths: Paths
+    clock: Clock
+    prompt: Prompt
+
+
+@contextlib.asynccontextmanager
+async def gateway(
+    parts: Parts,
+    configuration: Configuration,
+    indexes: Iterable[Index],
+    guard: Guard,
+    observer: Observer,
+) -> AsyncIterator[Gateway]:
+    """Yield a gateway for these indexes; at the end nothing of it is left running."""
+    store = SessionStore(parts.paths.sessions)
+    async with (
+        new_client(limits=PAGE_LIMITS, connections=64) as page_client,
+        new_client(limits=FILE_LIMITS, connections=32) as file_client,
+    ):
+        broker = Broker(store, page_client, parts.clock, parts.prompt.notice)
+        tokens = SessionTokens(broker, Login(store, page_client, parts.clock, parts.prompt))
+        provenance = SqliteProvenance(parts.paths.provenance)
+        pages = Upstream(page_client, tokens)
+        builder = SourceBuilder(configuration, pages, provenance, parts.clock)
+        sources = {index.name: builder.private_first(index) for index in indexes}
+        # Pages and files have clients of their own, so that long downloads block no page.
+        files = FileStreamer(Upstream(file_client, tokens), provenance)
+        try:
+            yield Gateway(sources, builder.reached, files, guard, provenance, observer)
+        finally:
+            await tokens.close()
+            provenance.close()
+
+
+class SourceBuilder:
+    """Builds each index's order of sources; a fallback may be a registered index itself."""
+
+    def __init__(
+        self, configuration: Configuration, pages: Upstream, provenance: Provenance, clock: Clock
+    ) -> None:
+        self._configuration = configuration
+        self._pages = pages
+        self._provenance = provenance
+        self._clock = clock
+        self.reached: dict[str, Index] = {}
+
+    def private_first(self, index: Index, above: frozenset[str] = frozenset()) -> PrivateFirst:
+        """Return the sources of an index; `above` are those that fall back to it."""
+        self.reached[index.name] = index
+        private = PrivateIndex(index, self._fetcher(index), self._clock)
+        fallback = self._fallback(index, above | {index.name})
+        return PrivateFirst(private, fallback, self._provenance)
+
+    def _fallback(self, index: Index, above: frozenset[str]) -> Source | None:
+        url = index.fallback_url
+        if url is None:
+            return None
+        registered = self._configuration.match(url)
+        if registered is None:
+            return PublicIndex(url, self._fetcher(None))
+        # Two indexes that name each other: the question ends where it began.
+        return None if registered.name in above else self.private_first(registered, above)
+
+    def _fetcher(self, index: Index | None) -> PageFetcher:
+        return partial(self._pages.page, index=index)

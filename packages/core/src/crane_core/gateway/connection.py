@@ -1,0 +1,85 @@
+"""The listener's side of one connection: what ASGI has no words for.
+
+Tools show an HTTP reason phrase to their users, so it carries our reason; ASGI has no field for
+it. The protocol below hands the application a `Connection` through `scope["extensions"]`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from crane_core.gateway.peer import peer_uid
+
+EXTENSION = "crane.connection"
+ABSOLUTE_FORM = "crane.absolute-form"
+
+
+class Connection:
+    """A transport that can replace a status line's reason phrase and break a response off."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._reason: bytes | None = None
+        self._uid: tuple[int | None] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def set_reason(self, reason: str) -> None:
+        """Use this reason phrase for the next response (RFC 9112 §4)."""
+        self._reason = reason.encode("ascii", "replace")
+
+    def write(self, data: bytes) -> None:
+        """Write, with the reason phrase in the head of the response that was announced."""
+        if self._reason is not None and data.startswith(b"HTTP/1.1 "):
+            head, separator, rest = data.partition(b"\r\n")
+            data = head[:13] + self._reason + separator + rest
+            self._reason = None
+        self._transport.write(data)
+
+    def fail_page(self, reason: str) -> None:
+        """Answer an index page so that pip stops and shows `reason`.
+
+        pip passes over a page that has an error status, in silence, and goes on with its next
+        index: a private name would be taken from there. A body that breaks off where a chunk
+        size is due ends every pip (22.2 to 26.3 tried), and pip prints the line it found there.
+        """
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncache-control: no-store\r\n"
+            b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+            + reason.encode("ascii", "replace")
+            + b"\r\n"
+        )
+        self._transport.close()
+
+    def peer_uid(self) -> int | None:
+        """Return the user at the other end, where the system tells; asked once a connection."""
+        if self._uid is None:
+            peer = self._transport.get_extra_info("peername")
+            own = self._transport.get_extra_info("sockname")
+            self._uid = (peer_uid(peer[:2], own[:2]) if peer and own else None,)
+        return self._uid[0]
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol, with a `Connection` in each request's scope."""
+
+    _connection: Connection
+
+    def connection_made(self, transport: Any) -> None:
+        """Put our wrapper between the protocol and its transport."""
+        self._connection = Connection(transport)
+        super().connection_made(cast("Any", self._connection))
+
+    def on_message_begin(self) -> None:
+        """Start a request's scope."""
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: self._connection}
+
+    def on_url(self, url: bytes) -> None:
+        """Note a request for another host's URL (RFC 9112 §3.2.2); ASGI drops that host."""
+        super().on_url(url)
+        if not self.url.startswith(b"/"):
+            cast("dict[str, Any]", self.scope)["extensions"][ABSOLUTE_FORM] = True

@@ -1,0 +1,94 @@
+"""Who may use the gateway: this user's tools on this machine, and no web page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from crane_core.gateway.connection import ABSOLUTE_FORM
+from crane_core.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+METHODS = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not served: a status and one sentence."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Decides from a request's head alone whether it is served.
+
+    `hosts` holds the Host header values that name this listener; any other means that a name of
+    somebody else's resolves here (DNS rebinding). None accepts every Host, which is right only
+    with a secret. `secret` is the Basic password that the caller must know. `allowed_uids`, if
+    set, are the users whose processes may connect, where the system tells.
+    """
+
+    hosts: frozenset[str] | None
+    secret: Secret | None = None
+    allowed_uids: frozenset[int] | None = None
+
+    def check(self, scope: dict[str, Any], peer_uid: Callable[[], int | None]) -> Refusal | None:
+        """Return why the request is refused, None if it may pass."""
+        headers = _single_headers(scope)
+        if headers is None:
+            return Refusal(400, "a header that must stand once is there twice")
+        return next(self._refusals(scope, headers, peer_uid), None)
+
+    def _refusals(
+        self, scope: dict[str, Any], headers: dict[bytes, bytes], peer_uid: Callable[[], int | None]
+    ) -> Iterator[Refusal]:
+        if scope["method"] not in METHODS:
+            yield Refusal(405, "crane serves GET and HEAD here")
+        if ABSOLUTE_FORM in scope["extensions"]:
+            yield Refusal(400, "crane is no open proxy")
+        if self.hosts is not None and headers.get(b"host", b"").decode("latin-1") not in self.hosts:
+            yield Refusal(421, "this Host is not crane's; use the address that crane printed")
+        if _from_web_page(headers):
+            yield Refusal(403, "crane does not serve web pages' requests")
+        if self.secret is not None and _password(headers) != self.secret:
+            yield Refusal(403, "the secret of this crane process is missing or wrong")
+        if self.allowed_uids is not None and peer_uid() not in {None, *self.allowed_uids}:
+            yield Refusal(403, "this crane process belongs to another user")
+
+
+def loopback_hosts(port: int) -> frozenset[str]:
+    """Return the Host values of a listener on this machine's own addresses."""
+    names = ("127.0.0.1", "localhost", "[::1]")
+    return frozenset({f"{name}:{port}" for name in names} | (set(names) if port == 80 else set()))
+
+
+def _single_headers(scope: dict[str, Any]) -> dict[bytes, bytes] | None:
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in headers and name in {b"host", b"authorization", b"content-length"}:
+            return None
+        headers[name] = value
+    return headers
+
+
+def _from_web_page(headers: dict[bytes, bytes]) -> bool:
+    # Installers send neither. `none` is a person who typed the address into the browser.
+    site = headers.get(b"sec-fetch-site", b"none")
+    return b"origin" in headers or site not in {b"none", b"same-origin"}
+
+
+def _password(headers: dict[bytes, bytes]) -> Secret | None:
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        text = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return Secret(text.partition(":")[2])

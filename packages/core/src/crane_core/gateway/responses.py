@@ -1,0 +1,96 @@
+"""Answers to tools, and how a failure reaches the person who reads the tool's output."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from crane_core.errors import ClientRejected, CraneError, LoginError, ProviderError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from crane_core.gateway.connection import Connection
+
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+NO_STORE = (b"cache-control", b"no-store")
+
+
+async def send_bytes(
+    send: Send, scope: dict[str, Any], status: int, body: bytes, headers: dict[str, str]
+) -> None:
+    """Send a whole body; for HEAD, its head."""
+    fields = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    fields.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    content = b"" if scope["method"] == "HEAD" else body
+    await send({"type": "http.response.body", "body": content})
+
+
+async def send_page(send: Send, scope: dict[str, Any], body: bytes, content_type: str) -> None:
+    """Send an index page with a validator; 304 if the tool has it already (RFC 9110 §13.1.2)."""
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {
+        "content-type": content_type,
+        "etag": etag,
+        "vary": "accept",
+        # To be asked again each time: a tool's own cache knows nothing of logins.
+        "cache-control": "private, no-cache",
+    }
+    if etag in header(scope, b"if-none-match").decode("latin-1"):
+        del headers["content-type"]
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 304,
+                "headers": [(n.encode(), v.encode()) for n, v in headers.items()],
+            }
+        )
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await send_bytes(send, scope, 200, body, headers)
+
+
+async def send_redirect(send: Send, scope: dict[str, Any], location: str) -> None:
+    """Send the tool to the canonical spelling of a path on this gateway."""
+    await send_bytes(send, scope, 301, b"", {"location": location, "cache-control": "no-store"})
+
+
+async def send_problem(
+    send: Send, scope: dict[str, Any], connection: Connection, status: int, text: str
+) -> None:
+    """Send an error whose reason phrase and body both say what to do."""
+    reason = to_ascii(text)
+    connection.set_reason(reason)
+    headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
+    await send_bytes(send, scope, status, f"{reason}\n".encode(), headers)
+
+
+def status_of(error: CraneError) -> int:
+    """Return the HTTP status that stands for an error of ours.
+
+    Never 401, which makes tools ask the user for a password, and 5xx only where a retry helps.
+    """
+    if isinstance(error, SourceError):
+        return error.http_status
+    if isinstance(error, ClientRejected | LoginError):
+        return 403
+    return 504 if isinstance(error, ProviderError) else 500
+
+
+def is_pip(scope: dict[str, Any]) -> bool:
+    """Whether pip asks, or a tool that is built from pip."""
+    return header(scope, b"user-agent").startswith(b"pip/")
+
+
+def header(scope: dict[str, Any], name: bytes) -> bytes:
+    """Return a request header's value, empty if it is not there."""
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    return next((value for key, value in headers if key == name), b"")
+
+
+def to_ascii(text: str) -> str:
+    """Return text for a status line: one line, printable ASCII, of bounded length."""
+    line = " ".join(text.split()).encode("ascii", "replace").decode()
+    return "".join(c for c in line if c.isprintable())[:1000]

@@ -1,0 +1,89 @@
+"""The listener: a bound socket, uvicorn behind it, a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from crane_core.errors import PortTaken
+from crane_core.gateway.connection import GatewayProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+GRACE = 3  # seconds that streams get to finish once the end has come
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one. Raises `PortTaken`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Not on Windows, where it would let two processes share the port.
+        if hasattr(socket, "SO_REUSEPORT"):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise _bind_error(error, host, port) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _bind_error(error: OSError, host: str, port: int) -> PortTaken:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(f"port {port} is taken", hint="choose another one with --port")
+    if error.errno == errno.EACCES:
+        return PortTaken(f"port {port} is not allowed", hint="choose one above 1023 with --port")
+    return PortTaken(f"cannot listen on {host}:{port}: {error.strerror}", hint="check --host")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the command decides what Ctrl-C means."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    """Serve `app` on the socket until the block ends, then let streams finish for `GRACE` s."""
+    # Broken-off bodies are our doing; uvicorn would log each with a traceback.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
+    config = uvicorn.Config(
+        app,
+        http=GatewayProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield task
+    finally:
+        server.should_exit = True
+        await task
+
+
+def run(main: Any) -> Any:
+    """Run a coroutine on the fastest loop there is."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

@@ -1,0 +1,79 @@
+"""Where the gateway takes access tokens from, and what happens when a person is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from crane_core.auth.model import session_key
+from crane_core.errors import CraneError, LoginNeeded
+
+if TYPE_CHECKING:
+    from crane_core.auth.broker import Broker
+    from crane_core.auth.login import Login
+    from crane_core.auth.model import Session, SessionKey
+    from crane_core.config.model import Index
+    from crane_core.secret import Secret
+
+# Tools give up on a silent server after 15 seconds; they must get our reason before that.
+LOGIN_PATIENCE = 10.0
+
+
+class TokenSource(Protocol):
+    """Hands out access tokens for an index."""
+
+    async def token(self, index: Index, *, rejected: Secret | None = None) -> Secret:
+        """Return a token; another one than `rejected`. Raises a `CraneError`."""
+        ...
+
+
+class SessionTokens:
+    """Tokens of the stored session; a login is asked for when it has ended.
+
+    One login per session at a time, however many requests wait for it. Requests wait a short
+    while, then are answered with what to do; the login goes on meanwhile.
+    """
+
+    def __init__(self, broker: Broker, login: Login, *, patience: float = LOGIN_PATIENCE) -> None:
+        self._broker = broker
+        self._login = login
+        self._patience = patience
+        self._logins: dict[SessionKey, asyncio.Task[Session]] = {}
+
+    async def token(self, index: Index, *, rejected: Secret | None = None) -> Secret:
+        """Return a token, after a login if one is needed and somebody is there."""
+        try:
+            return await self._broker.access_token(index, rejected=rejected)
+        except LoginNeeded as error:
+            if not self._login.prompt.can_answer:
+                raise
+            return await self._after_login(index, error)
+
+    async def _after_login(self, index: Index, needed: LoginNeeded) -> Secret:
+        key = session_key(index)
+        task = self._logins.get(key)
+        if task is None:
+            task = asyncio.create_task(self._run_login(index))
+            self._logins[key] = task
+            task.add_done_callback(lambda _: self._logins.pop(key, None))
+        try:
+            session = await asyncio.wait_for(asyncio.shield(task), self._patience)
+        except TimeoutError:
+            raise LoginNeeded(
+                needed.message, hint="complete the login shown in crane's terminal, then try again"
+            ) from needed
+        return session.tokens.access_token
+
+    async def _run_login(self, index: Index) -> Session:
+        try:
+            return await self._login.run(index)
+        except CraneError as error:
+            self._login.prompt.notice(error.line)
+            raise
+
+    async def close(self) -> None:
+        """Give up logins under way and let a refresh finish."""
+        for task in list(self._logins.values()):
+            task.cancel()
+        await asyncio.gather(*self._logins.values(), return_exceptions=True)
+        await self._broker.close()

@@ -1,0 +1,124 @@
+"""Requests to indexes: the token goes to its own index, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from crane_core.errors import IndexRefused, IndexUnreachable
+from crane_core.http import Client, Response, StreamError, network_reason, read_limited
+from crane_core.index.answer import PageAnswer, refused
+from crane_core.index.page import ACCEPT
+from crane_core.urls import origin_of, require_secure, with_scheme, within
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from crane_core.config.model import Index
+    from crane_core.gateway.tokens import TokenSource
+    from crane_core.secret import Secret
+
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Upstream:
+    """Sends GET and HEAD requests to indexes and decides about each redirect."""
+
+    def __init__(self, client: Client, tokens: TokenSource) -> None:
+        self._client = client
+        self._tokens = tokens
+
+    async def page(self, url: str, limit: int, index: Index | None) -> PageAnswer:
+        """Return the answer to a page request, whole.
+
+        Raises `IndexRefused` for a redirect to a login, `IndexUnreachable` for a network error.
+        """
+        try:
+            async with self.open("GET", url, index=index, headers={"accept": ACCEPT}) as response:
+                body = await read_limited(response, limit)
+                final_url = str(response.url)
+        except StreamError as error:
+            raise unreachable(error, url) from error
+        if body is None:
+            raise IndexUnreachable(f"{url} is longer than {limit >> 20} MiB")
+        content_type = response.headers.get("content-type", "")
+        return PageAnswer(final_url, response.status_code, content_type, body)
+
+    @contextlib.asynccontextmanager
+    async def open(
+        self, method: str, url: str, *, index: Index | None, headers: Mapping[str, str]
+    ) -> AsyncIterator[Response]:
+        """Open a response with its body unread, after redirects and one retry on 401.
+
+        The token of `index` goes along below `index.token_prefix` only. Raises a `SourceError`
+        or `LoginError`; network errors while the body is read are the caller's.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._send_with_token(method, url, index, headers)
+            try:
+                target = redirect_target(response, url, index)
+                if target is None:
+                    yield response
+                    return
+            finally:
+                await response.aclose()
+            url = target
+        raise IndexUnreachable(f"{url}: more than {MAX_REDIRECTS} redirects")
+
+    async def _send_with_token(
+        self, method: str, url: str, index: Index | None, headers: Mapping[str, str]
+    ) -> Response:
+        if index is None or not within(url, index.token_prefix):
+            return await self._send(method, url, headers, None)
+        token = await self._tokens.token(index)
+        response = await self._send(method, url, headers, token)
+        if response.status_code == 401:
+            await response.aclose()
+            token = await self._tokens.token(index, rejected=token)
+            response = await self._send(method, url, headers, token)
+        return response
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], token: Secret | None
+    ) -> Response:
+        sent = dict(headers)
+        if token is not None:
+            sent["authorization"] = f"Bearer {token.reveal()}"
+        request = self._client.build_request(method, url, headers=sent)
+        try:
+            return await self._client.send(request, stream=True)
+        except StreamError as error:
+            raise unreachable(error, url) from error
+
+
+def redirect_target(response: Response, url: str, index: Index | None) -> str | None:
+    """Return where a redirect may lead, None if the response is none.
+
+    With a login at stake it may lead within the index's own folder, or, for a file, to another
+    host that gets no token. A redirect elsewhere on the same origin is the way to a login page.
+    Raises `IndexRefused` or `InsecureURL`.
+    """
+    location = response.headers.get("location")
+    if response.status_code not in REDIRECTS or not location:
+        return None
+    target = urljoin(url, location)
+    here, there = origin_of(url), origin_of(target)
+    if here.scheme == "https" and there.scheme == "http":
+        # A server behind a proxy that ends TLS may name its own http address: same host only.
+        if here.host != there.host:
+            raise IndexRefused(f"{url} redirects from https to plain http at {there}")
+        target = str(here) + with_scheme(target, "https").split(there.netloc, 1)[1]
+        there = here
+    if index is None or within(target, index.token_prefix):
+        return target
+    is_page = url.endswith("/")
+    if there == here or is_page:
+        raise refused(url, f"it redirects to {there}{urlsplit(target).path}")
+    return require_secure(target, what="the redirect", insecure_http=index.insecure_http)
+
+
+def unreachable(error: Exception, url: str) -> IndexUnreachable:
+    """Return our error for a network error on the way to `url`."""
+    return IndexUnreachable(network_reason(error, url), hint="check the network or VPN")
