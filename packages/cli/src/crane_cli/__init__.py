@@ -1,0 +1,3 @@
+"""The `crane` command."""
+
+from __future__ import annotations

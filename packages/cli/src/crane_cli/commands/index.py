@@ -1,0 +1,172 @@
+"""`crane index`: register, list, show, set, remove, import and release."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crane_cli.commands.options import add_json, command
+from crane_cli.result import Result
+
+if TYPE_CHECKING:
+    import argparse
+
+    from crane_core.config.model import Index
+
+    from crane_cli.context import Context
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command and its own commands."""
+    parser = commands.add_parser("index", help="register and manage indexes", allow_abbrev=False)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    _add_register(actions)
+    _add_list(actions)
+    _add_show(actions)
+    _add_set(actions)
+    _add_remove(actions)
+    _add_import(actions)
+    _add_release(actions)
+
+
+def _add_register(actions: Any) -> None:
+    from crane_cli.commands import register
+
+    register.add_parser(actions)
+
+
+def _add_list(actions: Any) -> None:
+    parser = command(actions, "list", run_list, "list the indexes", full_name="index list")
+    parser.add_argument("--url", help="only the index with this URL")
+    add_json(parser)
+
+
+def _add_show(actions: Any) -> None:
+    parser = command(actions, "show", run_show, "show one index", full_name="index show")
+    parser.add_argument("index", metavar="INDEX", help="name or URL")
+    add_json(parser)
+
+
+def _add_set(actions: Any) -> None:
+    from crane_cli.commands.register import add_settings
+
+    parser = command(actions, "set", run_set, "change an index", full_name="index set")
+    parser.add_argument("index", metavar="INDEX", help="name or URL")
+    add_settings(parser)
+    add_json(parser)
+
+
+def _add_remove(actions: Any) -> None:
+    parser = command(
+        actions, "remove", run_remove, "log out of an index and forget it", full_name="index remove"
+    )
+    parser.add_argument("index", metavar="INDEX", help="name or URL")
+    add_json(parser)
+
+
+def _add_import(actions: Any) -> None:
+    parser = command(
+        actions, "import", run_import, "take over crane-pip's indexes", full_name="index import"
+    )
+    parser.add_argument("file", metavar="FILE", nargs="?", help="its servers.json")
+    add_json(parser)
+
+
+def _add_release(actions: Any) -> None:
+    parser = command(
+        actions,
+        "release",
+        run_release,
+        "let a project that this index has served come from elsewhere",
+        full_name="index release",
+    )
+    parser.add_argument("index", metavar="INDEX", help="name or URL")
+    parser.add_argument("project", metavar="PROJECT")
+    add_json(parser)
+
+
+def described(index: Index) -> dict[str, Any]:
+    """Return an index's settings under the names of the configuration file."""
+    return {key.replace("_", "-"): value for key, value in asdict(index).items()}
+
+
+def run_list(args: argparse.Namespace, here: Context) -> Result:
+    """List what is registered."""
+    configuration = here.config.load()
+    indexes = [configuration.find(args.url)] if args.url else list(configuration)
+    if not indexes:
+        return Result("no index is registered; run: crane index register https://HOST/PATH", [])
+    width = max(len(i.name) for i in indexes)
+    lines = [f"{i.name:{width}}  {i.url}{'  (default)' if i.default else ''}" for i in indexes]
+    return Result("\n".join(lines), [described(i) for i in indexes])
+
+
+def run_show(args: argparse.Namespace, here: Context) -> Result:
+    """Show every setting of one index."""
+    data = described(here.config.load().find(args.index))
+    lines = [f"{k} = {_shown(v)}" for k, v in data.items() if v not in (None, ())]
+    return Result("\n".join(lines), data)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def run_set(args: argparse.Namespace, here: Context) -> Result:
+    """Change what is given, and nothing else."""
+    from crane_cli.commands.register import given
+
+    before = here.config.load().find(args.index)
+    index = replace(before, **given(args))
+    here.config.save(index, replacing=before.name)
+    return Result(f"{index.name} is updated", described(index))
+
+
+def run_remove(args: argparse.Namespace, here: Context) -> Result:
+    """Forget an index and its login: registering it again starts afresh."""
+    from crane_cli.commands.logout import log_out
+
+    configuration = here.config.load()
+    index = configuration.find(args.index)
+    problem = None
+    if not _shares_session(index, [i for i in configuration if i.name != index.name]):
+        problem = asyncio.run(log_out(here, [index]))[index.name]
+    here.config.remove(index.name)
+    text = f"removed {index.name}" + (f"; its login was not revoked: {problem}" if problem else "")
+    return Result(text, {"name": index.name, "revocation_problem": problem})
+
+
+def _shares_session(index: Index, others: list[Index]) -> bool:
+    from crane_core.auth.model import session_key
+
+    return any(session_key(other) == session_key(index) for other in others)
+
+
+def run_import(args: argparse.Namespace, here: Context) -> Result:
+    """Register every index of crane-pip's `servers.json`."""
+    from crane_core.config.crane_pip import read_servers, servers_file
+
+    path = Path(args.file) if args.file else servers_file(Path.home())
+    indexes = read_servers(path, here.config.load())
+    for index in indexes:
+        here.config.save(index)
+    lines = [f"{i.name}  {i.url}" for i in indexes] or [f"{path} holds no index"]
+    return Result("\n".join(lines), [described(i) for i in indexes])
+
+
+def run_release(args: argparse.Namespace, here: Context) -> Result:
+    """Forget that an index has served a project, and what its files hashed to."""
+    from crane_core.index.provenance import SqliteProvenance
+    from packaging.utils import canonicalize_name
+
+    index = here.config.load().find(args.index)
+    project = canonicalize_name(args.project)
+    provenance = SqliteProvenance(here.paths.provenance)
+    known = provenance.release(index.url, project)
+    provenance.close()
+    said = "is released from" if known else "was never seen at"
+    return Result(f"{project} {said} {index.name}", {"project": project, "known": known})

@@ -1,0 +1,205 @@
+"""`crane index register`: find an index's identity provider, and remember both."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from crane_core.errors import IssuerRejected, UsageError
+
+from crane_cli.commands.options import add_json, command
+from crane_cli.result import Result
+
+if TYPE_CHECKING:
+    import argparse
+
+    from crane_core.auth.model import ProviderMetadata
+    from crane_core.config.model import Index
+
+    from crane_cli.context import Context
+
+SETTINGS = (
+    "name", "issuer", "client_id", "scope", "audience", "resource", "fallback", "private",
+    "root_required", "default", "insecure_http",
+)  # fmt: skip
+EPILOG = """\
+examples:
+  crane index register https://crane.example.com/python
+  crane index register https://crane.example.com/python --issuer https://sso.example.com/realms/x
+  crane index register URL CLIENT_ID TOKEN_URL DEVICE_URL
+"""
+
+
+def add_parser(actions: Any) -> None:
+    """Add the command."""
+    parser = command(actions, "register", run, "add or update an index", full_name="index register")
+    parser.epilog = EPILOG
+    parser.formatter_class = _raw_formatter()
+    parser.add_argument("url", metavar="URL", help="the index, as you would give it to pip -i")
+    parser.add_argument(
+        "endpoints",
+        metavar="CLIENT_ID TOKEN_URL DEVICE_URL",
+        nargs="*",
+        help="for providers that publish no metadata",
+    )
+    add_settings(parser)
+    parser.add_argument("--yes", "-y", action="store_true", help="trust the issuer that is found")
+    add_json(parser)
+
+
+def _raw_formatter() -> Any:
+    import argparse
+
+    return argparse.RawDescriptionHelpFormatter
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `register` and `set` share; the default None means *as it was*."""
+    import argparse as a
+
+    parser.add_argument("--name", help="a short name, part of gateway URLs")
+    parser.add_argument("--issuer", help="the identity provider's issuer URL")
+    parser.add_argument("--client-id", help="OAuth client (crane-pip if left out)")
+    parser.add_argument("--scope", help="scopes to ask for ('openid offline_access' if left out)")
+    parser.add_argument("--audience", help="audience parameter of the token request")
+    parser.add_argument("--resource", help="resource parameter of the token request (RFC 8707)")
+    parser.add_argument("--fallback", metavar="URL|pypi|none", help="index for names it lacks")
+    parser.add_argument(
+        "--private",
+        metavar="PATTERN",
+        action="append",
+        help="names that never fall back, like 'acme-*'; may be repeated",
+    )
+    parser.add_argument(
+        "--no-private", dest="private", action="store_const", const=[], help="drop all patterns"
+    )
+    parser.add_argument(
+        "--root-required",
+        action=a.BooleanOptionalAction,
+        default=None,
+        help="fall back only if the index's root page can be read",
+    )
+    parser.add_argument(
+        "--default", action=a.BooleanOptionalAction, default=None, help="use it if none is named"
+    )
+    parser.add_argument(
+        "--insecure-http",
+        action="store_const",
+        const=True,
+        help="send tokens over plain http, which everybody on the way can read",
+    )
+
+
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the user gave."""
+    values = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    if "private" in values:
+        values["private"] = tuple(values["private"])
+    return values
+
+
+def run(args: argparse.Namespace, here: Context) -> Result:
+    """Register an index, or update it if its URL is registered."""
+    from crane_cli.commands.index import described
+
+    configuration = here.config.load()
+    before = configuration.match(args.url)
+    index = asyncio.run(_with_provider(args, here, _wanted(args, here, before), before))
+    if before is not None:
+        asyncio.run(_forget_other_session(here, before, index))
+    here.config.save(index, replacing=before.name if before else None)
+    verb = "updated" if before else "registered"
+    login = f"next: crane login {index.name}, or just crane pip install …"
+    return Result(f"{verb} {index.name} ({index.url})\n{login}", described(index))
+
+
+def _wanted(args: argparse.Namespace, here: Context, before: Index | None) -> Index:
+    from crane_core.config.model import Index
+
+    values = given(args) | _endpoints(args)
+    configuration = here.config.load()
+    insecure = values.get("insecure_http", bool(before and before.insecure_http))
+    if before is not None:
+        index = replace(before, **values, url=args.url, insecure_http=insecure)
+    else:
+        name = values.pop("name", None) or configuration.free_name(args.url)
+        index = Index(name=name, url=args.url, **values)
+    taken = configuration.indexes.get(index.name)
+    if taken is not None and taken != before:
+        raise UsageError(f"{index.name} names {taken.url} already", hint="choose another --name")
+    return index
+
+
+def _endpoints(args: argparse.Namespace) -> dict[str, Any]:
+    if not args.endpoints:
+        return {}
+    if len(args.endpoints) != 3:
+        raise UsageError(
+            f"got {len(args.endpoints)} of the three values CLIENT_ID TOKEN_URL DEVICE_URL",
+            hint="give all three, or none: crane finds them by itself",
+        )
+    client_id, token_url, device_url = args.endpoints
+    return {
+        "client_id": client_id,
+        "token_endpoint": token_url,
+        "device_authorization_endpoint": device_url,
+        "issuer": args.issuer,
+    }
+
+
+async def _with_provider(
+    args: argparse.Namespace, here: Context, index: Index, before: Index | None
+) -> Index:
+    """Return the index with its provider: given by hand, or found, checked and confirmed."""
+    from crane_core.auth.discovery import discover_issuer, provider_metadata
+    from crane_core.http import new_client
+
+    if args.endpoints:
+        return index
+    async with new_client() as client:
+        issuer = args.issuer
+        if issuer is None:
+            issuer = await discover_issuer(client, index.url, insecure_http=index.insecure_http)
+        metadata = await provider_metadata(client, issuer, insecure_http=index.insecure_http)
+    if args.issuer is None:
+        _confirm(args, here, index, before, issuer)
+    _show(here, index, metadata)
+    return replace(
+        index, issuer=metadata.issuer, token_endpoint=None, device_authorization_endpoint=None
+    )
+
+
+def _confirm(
+    args: argparse.Namespace, here: Context, index: Index, before: Index | None, issuer: str
+) -> None:
+    pinned = before.issuer if before else None
+    if pinned == issuer:
+        return
+    if pinned is not None:
+        raise IssuerRejected(
+            f"{index.url} now names the issuer {issuer}; registered is {pinned}",
+            hint="if that is right, give it by hand with --issuer",
+        )
+    # Discovery is a place to phish: the index decides where you type your password.
+    here.prompt.notice(f"{index.url} sends its users to {issuer} to log in")
+    if not args.yes and not here.prompt.confirm(f"Do you trust {issuer}?"):
+        raise IssuerRejected(f"{issuer} was not confirmed", hint="give the right one with --issuer")
+
+
+def _show(here: Context, index: Index, metadata: ProviderMetadata) -> None:
+    here.prompt.notice(f"issuer {metadata.issuer}, client id {index.client_id}")
+    if metadata.device_authorization_endpoint is None:
+        here.prompt.notice("that provider does not offer the device flow; logging in will fail")
+
+
+async def _forget_other_session(here: Context, before: Index, index: Index) -> None:
+    """Delete the tokens of a registration that has changed, so that none outlives its entry."""
+    from crane_core.auth.login import Logout
+    from crane_core.auth.model import session_key
+
+    from crane_cli.context import auth
+
+    if session_key(before) != session_key(index):
+        async with auth(here) as parts:
+            await Logout(parts.store, parts.client).run(before)

@@ -1,0 +1,148 @@
+"""`crane status`: each index, who is logged in, until when, and whether the index answers."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from crane_cli.commands.options import add_index, add_json, command
+from crane_cli.result import Result
+
+if TYPE_CHECKING:
+    import argparse
+
+    from crane_core.auth.model import TokenSet
+    from crane_core.config.model import Index
+
+    from crane_cli.context import Auth, Context
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """What is known of one index; times in seconds since the epoch, None for no end."""
+
+    name: str
+    url: str
+    logged_in: bool
+    account: str | None
+    access_expires_at: float | None
+    session_expires_at: float | None
+    answer: str
+    exit_code: int
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = command(commands, "status", run, "show each index and its login")
+    add_index(parser, "all if left out")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, here: Context) -> Result:
+    """Show the state; the exit code is that of the first problem."""
+    configuration = here.config.load()
+    indexes = [configuration.find(args.index)] if args.index else list(configuration)
+    if not indexes:
+        text = "no index is registered; run: crane index register https://HOST/PATH"
+        return Result(text, {"indexes": [], "storage": str(here.paths.sessions)})
+    found = asyncio.run(_all(here, indexes))
+    data = {"indexes": [asdict(s) for s in found], "storage": str(here.paths.sessions)}
+    code = next((s.exit_code for s in found if s.exit_code), 0)
+    text = f"{_table(found, here.clock.now())}\ntokens: private files in {here.paths.sessions}"
+    return Result(text, data, code)
+
+
+async def _all(here: Context, indexes: list[Index]) -> list[IndexStatus]:
+    from crane_cli.context import auth
+
+    async with auth(here) as parts:
+        return list(await asyncio.gather(*(_one(here, parts, index) for index in indexes)))
+
+
+async def _one(here: Context, parts: Auth, index: Index) -> IndexStatus:
+    from crane_core.errors import CraneError
+
+    try:
+        answer, code = await _ask(here, parts, index), 0
+    except CraneError as error:
+        answer, code = error.line, error.exit_code
+    session = parts.broker.session(index)
+    tokens = session.tokens if session else None
+    now = here.clock.now()
+    logged_in = tokens is not None and (tokens.is_valid(now) or tokens.can_refresh(now))
+    return IndexStatus(
+        name=index.name,
+        url=index.url,
+        logged_in=logged_in,
+        account=tokens.account if tokens and logged_in else None,
+        access_expires_at=tokens.expires_at if tokens else None,
+        session_expires_at=_session_end(tokens) if tokens else None,
+        answer=answer,
+        exit_code=code,
+    )
+
+
+def _session_end(tokens: TokenSet) -> float | None:
+    return tokens.refresh_expires_at if tokens.refresh_token else tokens.expires_at
+
+
+async def _ask(here: Context, parts: Auth, index: Index) -> str:
+    from functools import partial
+
+    from crane_core.gateway.upstream import Upstream
+    from crane_core.index.root import no_access
+    from crane_core.index.source import PrivateIndex
+
+    class StoredTokens:
+        """Tokens without a login: a status command asks nobody."""
+
+        async def token(self, index: Index, *, rejected: Any = None) -> Any:
+            return await parts.broker.access_token(index, rejected=rejected)
+
+    fetch = partial(Upstream(parts.client, StoredTokens()).page, index=index)
+    root = await PrivateIndex(index, fetch, here.clock).root()
+    if root is None and index.root_required:
+        raise no_access(index.url, index.name)
+    return "answers" if root is None else f"answers, {len(root.projects)} projects"
+
+
+def _table(found: list[IndexStatus], now: float) -> str:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("INDEX", "ACCOUNT", "SESSION", "INDEX SAYS"):
+        table.add_column(column, overflow="fold")
+    for status in found:
+        who = status.account or ("somebody" if status.logged_in else "nobody")
+        table.add_row(f"{status.name}\n  {status.url}", who, _until(status, now), status.answer)
+    out = io.StringIO()
+    # Plain text, whatever the terminal: the result is also piped and compared.
+    Console(file=out, width=_width(), color_system=None).print(table)
+    return out.getvalue().rstrip()
+
+
+def _width() -> int:
+    import shutil
+
+    return max(80, shutil.get_terminal_size().columns)
+
+
+def _until(status: IndexStatus, now: float) -> str:
+    if not status.logged_in:
+        return "-"
+    end = status.session_expires_at
+    if end is None:
+        return "no end named"
+    stamp = datetime.fromtimestamp(end, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    return f"until {stamp} ({_duration(end - now)})"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"

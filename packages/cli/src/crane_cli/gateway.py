@@ -1,0 +1,63 @@
+"""A gateway inside this process, for the commands that need one."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from crane_core.secret import Secret
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterator, Iterable
+    from socket import socket
+
+    from crane_core.config.model import Configuration, Index
+    from crane_core.gateway.events import Observer
+    from crane_core.gateway.guard import Guard
+
+    from crane_cli.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A gateway that listens; `task` ends when it does."""
+
+    port: int
+    task: asyncio.Task[None]
+
+
+def new_secret() -> Secret:
+    """Return a secret for one gateway's life, 256 bits."""
+    return Secret(secrets.token_urlsafe(32))
+
+
+def my_uids() -> frozenset[int] | None:
+    """Return whose processes may connect: ours and root's, who can read our memory anyway."""
+    import os
+
+    getuid = getattr(os, "getuid", None)
+    return frozenset({getuid(), 0}) if getuid else None
+
+
+@contextlib.asynccontextmanager
+async def running(
+    here: Context,
+    configuration: Configuration,
+    indexes: Iterable[Index],
+    listener: socket,
+    guard: Guard,
+    observer: Observer,
+) -> AsyncIterator[Running]:
+    """Serve these indexes on the socket until the block ends."""
+    from crane_core.gateway.compose import Parts, gateway
+    from crane_core.gateway.server import serving
+
+    parts = Parts(here.paths, here.clock, here.prompt)
+    async with (
+        gateway(parts, configuration, indexes, guard, observer) as app,
+        serving(app, listener) as task,
+    ):
+        yield Running(listener.getsockname()[1], task)

@@ -1,0 +1,84 @@
+"""The command line: arguments in, one command, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from crane_core import __version__
+from crane_core.errors import CraneError, Interrupted
+
+from crane_cli.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EPILOG = """\
+examples:
+  crane index register https://crane.example.com/python   find the login, remember the index
+  crane pip install our-package                           private index first, then PyPI
+  crane serve https://crane.example.com/python            an index URL for any other tool
+  crane status                                            who is logged in, until when
+
+Exit codes are listed in docs/reference/exit-codes.md. `crane pip` returns pip's own.
+"""
+
+
+def entry() -> NoReturn:
+    """Run the command line of this process."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; every expected failure becomes one line."""
+    arguments, debug = _without_debug(arguments)
+    as_json = False
+    name = ""
+    try:
+        args = parser().parse_args(arguments)
+        name, as_json = args.command_name, getattr(args, "json", False)
+        from crane_cli.context import context
+        from crane_cli.result import show
+
+        return show(args.run(args, context()), name, as_json=as_json)
+    except CraneError as error:
+        if debug:
+            raise
+        from crane_cli.result import show_error
+
+        return show_error(error, name, as_json=as_json)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("crane: interrupted", file=sys.stderr)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        # The reader of our output has left, as with `| head`.
+        sys.stderr.close()
+        return 0
+
+
+def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Take `--debug` off where it stands before the command: behind it, it may be the tool's."""
+    own = list(arguments)
+    if own and own[0] == "--debug":
+        return own[1:], True
+    return own, False
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="crane",
+        description="Install from package indexes behind OAuth2 / OpenID Connect.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"crane {__version__}")
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return top

@@ -1,0 +1,98 @@
+"""The person in front of the terminal: what they are shown, and whether they are there."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from crane_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crane_core.auth.model import DeviceAuthorization
+    from crane_core.config.model import Index
+
+
+class TerminalPrompt:
+    """Talks on stderr, so that stdout stays the tool's own."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether somebody is there: a terminal or a browser, and no CI."""
+        if self._environ.get("CI", "").lower() not in {"", "0", "false"}:
+            return False
+        return sys.stderr.isatty() or self.has_browser
+
+    @property
+    def has_browser(self) -> bool:
+        """Whether a browser would open on the screen in front of the person."""
+        if self._environ.get("BROWSER"):
+            return True
+        if self._on_ssh:
+            return False
+        if sys.platform in {"win32", "darwin"}:
+            return True
+        display = self._environ.get("DISPLAY") or self._environ.get("WAYLAND_DISPLAY")
+        return bool(display) and any(
+            shutil.which(name, path=self._environ.get("PATH"))
+            for name in ("xdg-open", "x-www-browser", "firefox", "chromium", "google-chrome")
+        )
+
+    @property
+    def _on_ssh(self) -> bool:
+        return bool(self._environ.get("SSH_CONNECTION") or self._environ.get("SSH_TTY"))
+
+    def show_device_code(self, index: Index, request: DeviceAuthorization) -> None:
+        """Show address and code (RFC 8628 §3.3), and open the browser."""
+        address = request.verification_uri_complete or request.verification_uri
+        minutes = max(1, round(request.expires_in / 60))
+        self._say(
+            f"\nTo log in to {index.name} ({index.url}), open\n\n"
+            f"    {address}\n\n"
+            f"and check or enter the code  {request.user_code}\n"
+        )
+        if self._on_ssh:
+            self._show_qr_code(address)
+        # RFC 8628 §5.4: the one warning against an attacker's code sent by mail.
+        self._say(
+            "Continue only if you started this login yourself.\n"
+            f"Waiting for you, {minutes} min at most; Ctrl-C gives up.\n"
+        )
+        if self.has_browser:
+            _open_browser(address)
+
+    def notice(self, text: str) -> None:
+        """Say one line."""
+        self._say(f"crane: {text}")
+
+    def confirm(self, question: str) -> bool:
+        """Ask a question that a person must answer. Raises `UsageError` where nobody can."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(f"{question} needs an answer", hint="add --yes to agree")
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def _show_qr_code(self, address: str) -> None:
+        if not sys.stderr.isatty() or "utf" not in (sys.stderr.encoding or "").lower():
+            return
+        import segno
+
+        code = segno.make(address, error="l")
+        if code.symbol_size(border=2)[0] <= shutil.get_terminal_size().columns:
+            code.terminal(out=sys.stderr, border=2, compact=True)
+
+    def _say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _open_browser(address: str) -> None:
+    import webbrowser
+
+    # In a thread: a browser that runs in the terminal, or hangs, must not stop the polling.
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

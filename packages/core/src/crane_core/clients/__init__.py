@@ -1,0 +1,3 @@
+"""How a tool gets to the gateway."""
+
+from __future__ import annotations
