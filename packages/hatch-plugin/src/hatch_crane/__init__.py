@@ -1,0 +1,3 @@
+"""Hatch on package indexes behind OAuth2 / OpenID Connect."""
+
+from __future__ import annotations
