@@ -1,0 +1,1 @@
+"""The identity provider that crane's tests run against; `idp.oidc` is the way in."""
