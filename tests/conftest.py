@@ -1,0 +1,71 @@
+"""Fixtures for every test: a clean environment, an identity provider, a world and a user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from idp.oidc import Idp, Realm, start_idp
+from support.world import KEPT, User, World, make_world
+
+
+@pytest.fixture(autouse=True)
+def _clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let no test depend on the variables or the home of whoever runs it."""
+    for name in list(os.environ):
+        if name not in KEPT and not name.startswith(("COVERAGE_", "PYTEST_", "PIP_CERT")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("CRANE_HOME", str(tmp_path / "crane-home"))
+
+
+@pytest.fixture(scope="session")
+def providers() -> Iterator[Idp]:
+    """One identity provider process with every realm, for the whole run."""
+    with start_idp() as idp:
+        yield idp
+
+
+@pytest.fixture
+def idp(providers: Idp) -> Idp:
+    """Give the provider without grants, quirks or log entries of earlier tests."""
+    providers.reset()
+    return providers
+
+
+@pytest.fixture
+def realm(idp: Idp) -> Realm:
+    """Give the realm that behaves like Keycloak."""
+    return idp["keycloak"]
+
+
+@pytest.fixture
+def world(realm: Realm, tmp_path: Path) -> Iterator[World]:
+    """Give a protected index for the realm's users, and a public one."""
+    with make_world(tmp_path / "world", realm) as world:
+        yield world
+
+
+@pytest.fixture
+def user(realm: Realm, tmp_path: Path) -> User:
+    """Give a user with an empty home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return User(home, realm.issuer)
+
+
+@pytest.fixture
+def registered(world: World, user: User) -> User:
+    """Give a user who has registered the protected index, with the public one as fallback."""
+    user.crane(
+        "index", "register", world.index_url, "--yes", "--fallback", world.public_url, check=True
+    )
+    return user
+
+
+@pytest.fixture
+def logged_in(registered: User) -> User:
+    """Give a user who is logged in, too."""
+    registered.crane("login", check=True)
+    return registered
