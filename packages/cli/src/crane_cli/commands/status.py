@@ -102,7 +102,7 @@ async def _ask(here: Context, parts: Auth, index: Index) -> str:
         async def token(self, index: Index, *, rejected: Any = None) -> Any:
             return await parts.broker.access_token(index, rejected=rejected)
 
-    fetch = partial(Upstream(parts.client, StoredTokens()).page, index=index)
+    fetch = partial(Upstream(parts.client, StoredTokens(), here.clock).page, index=index)
     root = await PrivateIndex(index, fetch, here.clock).root()
     if root is None and index.root_required:
         raise no_access(index.url, index.name)

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 from crane_core.errors import (
     ClientRejected,
     ClockSkew,
-    CraneError,
     EndpointMissing,
     ProviderAnswer,
     ProviderUnreachable,
@@ -25,11 +24,8 @@ from crane_core.http import (
 )
 
 
-class OAuthError(CraneError):
+class OAuthError(ProviderAnswer):
     """An error response (RFC 6749 §5.2); `error` is its code, such as `invalid_grant`."""
-
-    code = "oauth-error"
-    exit_code = 15
 
     def __init__(self, error: str, description: str) -> None:
         text = f"the identity provider answered {error}"

@@ -61,11 +61,11 @@ async def gateway(
         broker = Broker(store, page_client, parts.clock, parts.prompt.notice)
         tokens = SessionTokens(broker, Login(store, page_client, parts.clock, parts.prompt))
         provenance = SqliteProvenance(parts.paths.provenance)
-        pages = Upstream(page_client, tokens)
+        pages = Upstream(page_client, tokens, parts.clock)
         builder = SourceBuilder(configuration, pages, provenance, parts.clock)
         sources = {index.name: builder.private_first(index) for index in indexes}
         # Pages and files have clients of their own, so that long downloads block no page.
-        files = FileStreamer(Upstream(file_client, tokens), provenance)
+        files = FileStreamer(Upstream(file_client, tokens, parts.clock), provenance)
         try:
             yield Gateway(sources, builder.reached, files, guard, provenance, observer)
         finally:

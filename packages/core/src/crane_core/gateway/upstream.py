@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from crane_core.errors import IndexRefused, IndexUnreachable
-from crane_core.http import Client, Response, StreamError, network_reason, read_limited
+from crane_core.errors import ClockSkew, IndexRefused, IndexUnreachable
+from crane_core.http import Client, Response, StreamError, network_reason, read_limited, server_time
 from crane_core.index.answer import PageAnswer, refused
 from crane_core.index.page import ACCEPT
 from crane_core.urls import origin_of, require_secure, with_scheme, within
@@ -15,20 +15,23 @@ from crane_core.urls import origin_of, require_secure, with_scheme, within
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from crane_core.clock import Clock
     from crane_core.config.model import Index
     from crane_core.gateway.tokens import TokenSource
     from crane_core.secret import Secret
 
 MAX_REDIRECTS = 5
+LARGEST_SKEW = 60.0  # seconds; what servers commonly tolerate
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Upstream:
     """Sends GET and HEAD requests to indexes and decides about each redirect."""
 
-    def __init__(self, client: Client, tokens: TokenSource) -> None:
+    def __init__(self, client: Client, tokens: TokenSource, clock: Clock) -> None:
         self._client = client
         self._tokens = tokens
+        self._clock = clock
 
     async def page(self, url: str, limit: int, index: Index | None) -> PageAnswer:
         """Return the answer to a page request, whole.
@@ -78,7 +81,19 @@ class Upstream:
             await response.aclose()
             token = await self._tokens.token(index, rejected=token)
             response = await self._send(method, url, headers, token)
+            if response.status_code == 401:
+                self._blame_clock(response, url)
         return response
+
+    def _blame_clock(self, response: Response, url: str) -> None:
+        """Raise `ClockSkew` if a fresh token was refused and the clocks are far apart."""
+        theirs = server_time(response)
+        if theirs is not None and abs(skew := self._clock.now() - theirs) > LARGEST_SKEW:
+            raise ClockSkew(
+                f"{url} refused a fresh login, and its clock and this machine's are "
+                f"{abs(skew) / 60:.0f} minutes apart",
+                hint="set the one that is wrong",
+            )
 
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], token: Secret | None
