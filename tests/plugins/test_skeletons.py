@@ -7,9 +7,6 @@ installed beside the tool into a fresh environment. The tools then run in an emp
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -19,14 +16,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import uv
 from packaging.requirements import Requirement
-
-PACKAGES = Path(__file__).parents[2] / "packages"
-SCRIPTS = "Scripts" if os.name == "nt" else "bin"
-
-# The developer's own settings must not reach the tools; certificates and uv's index must.
-DISTURBING = ("PIP_", "POETRY_", "PDM_", "HATCH_", "PYTHON", "VIRTUAL_ENV", "XDG_", "CONDA_")
+from support.workshop import PACKAGES, SCRIPTS, Builder, call, clean_environment
 
 PROJECT = """\
 [project]
@@ -106,54 +97,21 @@ TOOLS = (POETRY, PDM, HATCH)
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=str)
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment without what would disturb uv or a tool."""
-    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(DISTURBING)}
-    return kept | {"UV_PYTHON_DOWNLOADS": "never"}
-
-
-def call(*command: str | Path, env: dict[str, str], cwd: Path) -> str:
-    """Run a command that must succeed; answer all it wrote."""
-    done = subprocess.run(
-        command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, encoding="utf-8", timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command} exited with {done.returncode}:\n{done.stdout}"
-    return done.stdout
-
-
-class Workshop:
-    """Builds each distribution once and makes each tool's environment once."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._env = clean_environment()
-
-    def _uv(self, *arguments: str | Path) -> None:
-        call(uv.find_uv_bin(), *arguments, env=self._env, cwd=self._root)
-
-    @cache  # noqa: B019  a session's worth of builds, on purpose
-    def build(self, folder: str) -> tuple[Path, Path]:
-        """The sdist and the wheel of a package; of a copy, since backends write beside sources."""
-        copy, out = self._root / folder, self._root / f"{folder}-dist"
-        litter = shutil.ignore_patterns("dist", ".pdm-build", "__pycache__", ".venv")
-        shutil.copytree(PACKAGES / folder, copy, ignore=litter, dirs_exist_ok=True)
-        self._uv("build", "--no-config", "--python", sys.executable, "--out-dir", out, copy)
-        (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
-        return sdist, wheel
+class Workshop(Builder):
+    """Makes each tool's environment once."""
 
     @cache  # noqa: B019
     def install(self, tool: Tool) -> Path:
         """The interpreter of an environment with the tool, its plugin and the core."""
-        venv = self._root / f"{tool.name}-venv"
-        loosened = self._root / "overrides.txt"
+        venv = self.root / f"{tool.name}-venv"
+        loosened = self.root / "overrides.txt"
         # Mirrors rebuild certifi with their own certificates and another version number.
         loosened.write_text("certifi\n")
         # Paths, not --find-links: no index can then come in with a project of the same name.
         wheels = [self.build(folder)[1] for folder in ("core", tool.folder)]
-        self._uv("venv", "--no-config", "--python", sys.executable, venv)
+        self.uv("venv", "--no-config", "--python", sys.executable, venv)
         python = venv / SCRIPTS / "python"
-        self._uv("pip", "install", "--no-config", "--python", python, "--override", loosened,
+        self.uv("pip", "install", "--no-config", "--python", python, "--override", loosened,
                  tool.requirement, *wheels)  # fmt: skip
         return python
 
