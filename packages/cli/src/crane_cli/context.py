@@ -14,12 +14,11 @@ from crane_core.platform import Paths, user_paths
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from crane_cli.terminal import TerminalPrompt
     from crane_core.auth.broker import Broker
     from crane_core.auth.login import Login
     from crane_core.auth.sessions import SessionStore
     from crane_core.http import Client
-
-    from crane_cli.terminal import TerminalPrompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,13 @@ from crane_core.secret import Secret
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from socket import socket
 
+    from crane_cli.context import Context
     from crane_core.config.model import Configuration, Index
     from crane_core.gateway.events import Observer
     from crane_core.gateway.guard import Guard
-
-    from crane_cli.context import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,7 @@ async def running(
     listener: socket,
     guard: Guard,
     observer: Observer,
+    beside: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
     """Serve these indexes on the socket until the block ends."""
     from crane_core.gateway.compose import Parts, gateway
@@ -57,7 +57,7 @@ async def running(
 
     parts = Parts(here.paths, here.clock, here.prompt)
     async with (
-        gateway(parts, configuration, indexes, guard, observer) as app,
+        gateway(parts, configuration, indexes, guard, observer, beside) as app,
         serving(app, listener) as task,
     ):
         yield Running(listener.getsockname()[1], task)

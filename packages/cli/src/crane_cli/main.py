@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from crane_cli.commands import COMMANDS
 from crane_core import __version__
 from crane_core.errors import CraneError, Interrupted
-
-from crane_cli.commands import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +36,13 @@ def main(arguments: Sequence[str]) -> int:
     as_json = False
     name = ""
     try:
-        args = parser().parse_args(arguments)
+        args = _parsed(arguments)
         name, as_json = args.command_name, getattr(args, "json", False)
         from crane_cli.context import context
         from crane_cli.result import show
 
-        return show(args.run(args, context()), name, as_json=as_json)
+        exit_code = show(args.run(args, context()), name, as_json=as_json)
+        sys.stdout.flush()
     except CraneError as error:
         if debug:
             raise
@@ -54,9 +55,20 @@ def main(arguments: Sequence[str]) -> int:
         print("crane: interrupted", file=sys.stderr)
         return Interrupted.exit_code
     except BrokenPipeError:
-        # The reader of our output has left, as with `| head`.
-        sys.stderr.close()
+        # The reader of our output has left, as with `| head`. What Python flushes at its end
+        # must go somewhere (docs.python.org, "Note on SIGPIPE").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    else:
+        return exit_code
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    try:
+        return parser().parse_args(arguments)
+    except SystemExit:
+        sys.stdout.flush()  # what --help and --version print, so that a closed pipe shows here
+        raise
 
 
 def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:

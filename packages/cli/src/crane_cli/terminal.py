@@ -69,7 +69,7 @@ class TerminalPrompt:
 
     def notice(self, text: str) -> None:
         """Say one line."""
-        self._say(f"crane: {text}")
+        self._say("crane: " + "".join(c if c.isprintable() else "?" for c in text))
 
     def confirm(self, question: str) -> bool:
         """Ask a question that a person must answer. Raises `UsageError` where nobody can."""

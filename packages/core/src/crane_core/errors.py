@@ -10,7 +10,8 @@
     ├── StorageError
     │   ├── NotWritable (8)
     │   ├── DiskFull (9)
-    │   └── UnsafePermissions (10)  somebody else may read our secrets
+    │   ├── UnsafePermissions (10)  somebody else may read our secrets
+    │   └── StorageBusy (32)        another crane process keeps a lock
     ├── LoginError
     │   ├── LoginNeeded (4)         nobody can answer here, or the session has ended
     │   ├── LoginDenied (11)        `access_denied`
@@ -28,7 +29,8 @@
     │   ├── IndexRefused (21)       401, 403, or a 404 that may hide a refusal
     │   ├── IndexBroken (22)        an answer that is no index page
     │   ├── ProjectBlocked (26)     private-first forbids the fallback
-    │   └── FileChanged (27)        other bytes under a URL we have seen before
+    │   ├── FileChanged (27)        other bytes under a URL we have seen before
+    │   └── NotFound (31)           no such file, or not for this user
     └── LocalError
         ├── PortTaken (24)
         ├── InterpreterNotFound (25)
@@ -61,7 +63,7 @@ class CraneError(Exception):
     def line(self) -> str:
         """The message and the next step on one line."""
         text = f"{self.message}; {self.hint}" if self.hint else self.message
-        return " ".join(text.split())
+        return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 class UsageError(CraneError):
@@ -126,6 +128,13 @@ class UnsafePermissions(StorageError):
 
     code = "unsafe-permissions"
     exit_code = 10
+
+
+class StorageBusy(StorageError):
+    """Another crane process holds a lock for too long."""
+
+    code = "storage-busy"
+    exit_code = 32
 
 
 class LoginError(CraneError):
@@ -248,6 +257,14 @@ class FileChanged(SourceError):
 
     code = "file-changed"
     exit_code = 27
+
+
+class NotFound(SourceError):
+    """The index has no such file, or hides it from this user."""
+
+    code = "not-found"
+    exit_code = 31
+    http_status = 404
 
 
 class LocalError(CraneError):

@@ -50,7 +50,8 @@ def private_folder(path: Path) -> Path:
     """
     with storage_errors(path):
         path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        if platform.readable_by_others(path) and platform.owned_by_me(path):
+        status = path.stat()
+        if platform.readable_by_others(status) and platform.owned_by_me(status):
             path.chmod(PRIVATE_FOLDER)
     require_private(path)
     return path
@@ -58,11 +59,16 @@ def private_folder(path: Path) -> Path:
 
 def require_private(path: Path) -> None:
     """Raise `UnsafePermissions` if another user owns the file or may read it."""
-    if not platform.owned_by_me(path):
+    with storage_errors(path):
+        _require_private(path, path.stat())
+
+
+def _require_private(path: Path, status: os.stat_result) -> None:
+    if not platform.owned_by_me(status):
         raise UnsafePermissions(
             f"{path} belongs to another user", hint="remove it, or set CRANE_HOME elsewhere"
         )
-    if platform.readable_by_others(path):
+    if platform.readable_by_others(status):
         # `chmod go=` keeps a folder's x bit for its owner; one line serves both kinds.
         raise UnsafePermissions(
             f"{path} can be read by other users", hint=f"run: chmod go= '{path}'"
@@ -102,8 +108,10 @@ def read_private(path: Path) -> bytes | None:
     """
     with storage_errors(path):
         try:
-            content = path.read_bytes()
+            file = path.open("rb")
         except FileNotFoundError:
             return None
-    require_private(path)
-    return content
+        with file:
+            # Of the open file, not of its name: another process may replace it meanwhile.
+            _require_private(path, os.fstat(file.fileno()))
+            return file.read()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import zlib
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -23,7 +24,10 @@ MAX_JSON_BYTES = 1 << 20
 Client = httpx2.AsyncClient
 Response = httpx2.Response
 TransportError = httpx2.TransportError
-StreamError = (httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError)
+# All that sending a request and reading its answer can raise.
+StreamError = (
+    httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError, httpx2.InvalidURL,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def new_client(
         follow_redirects=False,
         # An empty list of domains: a session cookie of one user would outlive their token.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        headers={"user-agent": USER_AGENT},
+        headers={"user-agent": USER_AGENT, "accept-encoding": "gzip"},
         timeout=httpx2.Timeout(
             connect=limits.connect, read=limits.read, write=limits.write, pool=limits.pool
         ),
@@ -90,13 +94,33 @@ def is_clock_problem(error: Exception) -> bool:
     return "certificate is not yet valid" in detail or "certificate has expired" in detail
 
 
+class BadEncoding(httpx2.DecodingError):
+    """A content encoding that we did not ask for, or that does not decode."""
+
+
 async def read_limited(response: Response, limit: int = MAX_JSON_BYTES) -> bytes | None:
-    """Return a streamed response's body, None if it is longer than `limit` bytes."""
+    """Return a streamed response's decoded body, None if it is longer than `limit` bytes.
+
+    We decode gzip ourselves, a bounded piece at a time: the client's decoder turns one small
+    chunk into gigabytes before anybody can count them. Raises `BadEncoding`.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip", "x-gzip", ""}:
+        raise BadEncoding(f"content encoding {encoding[:40]!r}")
+    unzip = zlib.decompressobj(wbits=31) if encoding.endswith("gzip") else None
     body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
+    async for chunk in response.aiter_raw():
+        if unzip is None:
+            body += chunk
+        else:
+            try:
+                body += unzip.decompress(chunk, limit + 1 - len(body))
+            except zlib.error as error:
+                raise BadEncoding(str(error)) from error
         if len(body) > limit:
             return None
+    if unzip is not None and body and not unzip.eof:
+        raise BadEncoding("the body ends too early")
     return bytes(body)
 
 

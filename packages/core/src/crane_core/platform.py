@@ -27,6 +27,11 @@ class Paths:
         return self.config / "config.toml"
 
     @property
+    def run(self) -> Path:
+        """Files that live as long as a process."""
+        return self.data / "run"
+
+    @property
     def sessions(self) -> Path:
         """Tokens, one private file a session."""
         return self.data / "sessions"
@@ -53,7 +58,7 @@ def user_paths(environ: Mapping[str, str]) -> Paths:
     )
 
 
-def readable_by_others(path: Path) -> bool:
+def readable_by_others(status: os.stat_result) -> bool:
     """Whether another user may read a file or enter a folder.
 
     Windows: files below the profile inherit its access list, which names the user, the system
@@ -61,14 +66,37 @@ def readable_by_others(path: Path) -> bool:
     """
     if sys.platform == "win32":
         return False
-    return bool(stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
+    return bool(stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def owned_by_me(path: Path) -> bool:
+def writable_by_others(status: os.stat_result) -> bool:
+    """Whether another user may change a file; on Windows as in `readable_by_others`."""
+    if sys.platform == "win32":
+        return False
+    return bool(stat.S_IMODE(status.st_mode) & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def owned_by_me(status: os.stat_result) -> bool:
     """Whether the current user owns the file."""
     if sys.platform == "win32":
         return True
-    return path.stat().st_uid == os.geteuid()
+    return status.st_uid == os.geteuid()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of that number exists.
+
+    Windows has no signal 0, and reuses numbers quickly: there every one counts as running.
+    """
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def sync_folder(path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from crane_core.errors import InsecureURL, InvalidURL
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+WRITE = "write https://HOST/PATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,11 @@ def within(url: str, prefix: str) -> bool:
     Paths that a server might resolve to another place (dot segments, encoded slashes or
     backslashes) lie nowhere: a token must not follow them.
     """
-    path = urlsplit(url).path
+    try:
+        path = urlsplit(url).path
+        origin = origin_of(url)
+    except (ValueError, InvalidURL):
+        return False
     lowered = path.lower()
     if any(trap in lowered for trap in ("%2f", "%5c", "\\", "%00")):
         return False
@@ -80,7 +85,28 @@ def within(url: str, prefix: str) -> bool:
     if ".." in segments or "." in segments:
         return False
     root = urlsplit(prefix).path.rstrip("/") + "/"
-    return origin_of(url) == origin_of(prefix) and (path.rstrip("/") + "/").startswith(root)
+    return origin == origin_of(prefix) and (path.rstrip("/") + "/").startswith(root)
+
+
+def join(base: str, target: str) -> str:
+    """Resolve a reference that an index or provider wrote (RFC 3986 §5). Raises `InvalidURL`."""
+    try:
+        joined = urljoin(base, target)
+    except ValueError as error:
+        raise InvalidURL(f"{target[:80]!r} is not a URL: {error}") from None
+    _split(joined)
+    return joined
+
+
+def on_origin(origin: Origin, url: str) -> str:
+    """Return the URL with its path and query on `origin`, whatever host it named.
+
+    What is sent is built from the origin that was checked, so that the check and the HTTP client
+    cannot read one text as two hosts.
+    """
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{origin}{parts.path or '/'}{query}"
 
 
 def require_secure(url: str, *, what: str, insecure_http: bool = False) -> str:
@@ -108,18 +134,26 @@ def is_loopback(host: str) -> bool:
 
 
 def _split(url: str) -> SplitResult:
+    shown = without_login(url)
     try:
         parts = urlsplit(url.strip())
         valid_port = parts.port != 0
     except ValueError as error:
-        raise InvalidURL(f"{url!r} is not a URL: {error}", hint="write https://HOST/PATH") from None
+        raise InvalidURL(f"{shown!r} is not a URL: {error}", hint=WRITE) from None
     if not parts.scheme or "://" not in url or parts.scheme not in DEFAULT_PORTS:
-        raise InvalidURL(f"{url!r} has no http(s) scheme", hint=f"write https://{_bare(url)}")
+        raise InvalidURL(f"{shown!r} has no http(s) scheme", hint=f"write https://{_bare(shown)}")
     if not parts.hostname or not valid_port:
-        raise InvalidURL(f"{url!r} has no host", hint="write https://HOST/PATH")
+        raise InvalidURL(f"{shown!r} has no host", hint=WRITE)
     if any(character.isspace() or ord(character) < 0x20 for character in parts.geturl()):
-        raise InvalidURL(f"{url!r} has white space in it", hint="write https://HOST/PATH")
+        raise InvalidURL(f"{shown!r} has white space in it", hint=WRITE)
     return parts
+
+
+def without_login(url: str) -> str:
+    """Return a URL without user name and password, for people to read."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _bare(url: str) -> str:
@@ -129,12 +163,10 @@ def _bare(url: str) -> str:
 def _ascii_host(host: str) -> str:
     if host.isascii():
         return host.lower()
+    # The HTTP client's own library: Python's codec is an older IDNA, which makes `ss` of `ß`.
+    import idna
+
     try:
-        return host.encode("idna").decode()
-    except UnicodeError:
-        raise InvalidURL(f"{host!r} is no host name", hint="write https://HOST/PATH") from None
-
-
-def with_scheme(url: str, scheme: str) -> str:
-    """Return the URL with another scheme and the same host, port and path."""
-    return urlunsplit(urlsplit(url)._replace(scheme=scheme))
+        return idna.encode(host.lower()).decode()
+    except idna.IDNAError:
+        raise InvalidURL(f"{host!r} is no host name", hint=WRITE) from None

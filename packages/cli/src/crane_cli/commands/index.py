@@ -13,9 +13,8 @@ from crane_cli.result import Result
 if TYPE_CHECKING:
     import argparse
 
-    from crane_core.config.model import Index
-
     from crane_cli.context import Context
+    from crane_core.config.model import Index
 
 
 def add_parser(commands: Any) -> None:
@@ -118,11 +117,12 @@ def _shown(value: Any) -> str:
 
 def run_set(args: argparse.Namespace, here: Context) -> Result:
     """Change what is given, and nothing else."""
-    from crane_cli.commands.register import given
+    from crane_cli.commands.register import forget_other_session, given
 
     before = here.config.load().find(args.index)
     index = replace(before, **given(args))
     here.config.save(index, replacing=before.name)
+    asyncio.run(forget_other_session(here, before, index))
     return Result(f"{index.name} is updated", described(index))
 
 
@@ -148,25 +148,30 @@ def _shares_session(index: Index, others: list[Index]) -> bool:
 
 def run_import(args: argparse.Namespace, here: Context) -> Result:
     """Register every index of crane-pip's `servers.json`."""
+    from crane_cli.commands.register import forget_other_session
     from crane_core.config.crane_pip import read_servers, servers_file
 
     path = Path(args.file) if args.file else servers_file(Path.home())
-    indexes = read_servers(path, here.config.load())
+    configuration = here.config.load()
+    indexes = read_servers(path, configuration)
     for index in indexes:
         here.config.save(index)
+        if (before := configuration.match(index.url)) is not None:
+            asyncio.run(forget_other_session(here, before, index))
     lines = [f"{i.name}  {i.url}" for i in indexes] or [f"{path} holds no index"]
     return Result("\n".join(lines), [described(i) for i in indexes])
 
 
 def run_release(args: argparse.Namespace, here: Context) -> Result:
     """Forget that an index has served a project, and what its files hashed to."""
-    from crane_core.index.provenance import SqliteProvenance
     from packaging.utils import canonicalize_name
+
+    from crane_core.index.provenance import SqliteProvenance
 
     index = here.config.load().find(args.index)
     project = canonicalize_name(args.project)
     provenance = SqliteProvenance(here.paths.provenance)
-    known = provenance.release(index.url, project)
+    known = provenance.release(index.token_prefix, project)
     provenance.close()
     said = "is released from" if known else "was never seen at"
     return Result(f"{project} {said} {index.name}", {"project": project, "known": known})

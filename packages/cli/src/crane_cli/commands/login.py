@@ -11,10 +11,9 @@ from crane_cli.result import Result
 if TYPE_CHECKING:
     import argparse
 
+    from crane_cli.context import Context
     from crane_core.auth.model import Session
     from crane_core.config.model import Index
-
-    from crane_cli.context import Context
 
 
 def add_parser(commands: Any) -> None:
@@ -37,9 +36,8 @@ def run(args: argparse.Namespace, here: Context) -> Result:
 
 
 async def _login(here: Context, index: Index, *, force: bool) -> tuple[Session, bool]:
-    from crane_core.errors import LoginNeeded
-
     from crane_cli.context import auth
+    from crane_core.errors import LoginNeeded
 
     async with auth(here) as parts:
         if not force:

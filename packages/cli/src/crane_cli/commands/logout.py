@@ -11,9 +11,8 @@ from crane_cli.result import Result
 if TYPE_CHECKING:
     import argparse
 
-    from crane_core.config.model import Index
-
     from crane_cli.context import Context
+    from crane_core.config.model import Index
 
 
 def add_parser(commands: Any) -> None:
@@ -44,9 +43,8 @@ def run(args: argparse.Namespace, here: Context) -> Result:
 
 async def log_out(here: Context, indexes: list[Index]) -> dict[str, str | None]:
     """Log out of these indexes. Returns for each why it was not revoked, None if it was."""
-    from crane_core.auth.login import Logout
-
     from crane_cli.context import auth
+    from crane_core.auth.login import Logout
 
     async with auth(here) as parts:
         logout = Logout(parts.store, parts.client)

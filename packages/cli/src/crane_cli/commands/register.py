@@ -6,18 +6,16 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from crane_core.errors import IssuerRejected, UsageError
-
 from crane_cli.commands.options import add_json, command
 from crane_cli.result import Result
+from crane_core.errors import IssuerRejected, UsageError
 
 if TYPE_CHECKING:
     import argparse
 
+    from crane_cli.context import Context
     from crane_core.auth.model import ProviderMetadata
     from crane_core.config.model import Index
-
-    from crane_cli.context import Context
 
 SETTINGS = (
     "name", "issuer", "client_id", "scope", "audience", "resource", "fallback", "private",
@@ -107,7 +105,7 @@ def run(args: argparse.Namespace, here: Context) -> Result:
     before = configuration.match(args.url)
     index = asyncio.run(_with_provider(args, here, _wanted(args, here, before), before))
     if before is not None:
-        asyncio.run(_forget_other_session(here, before, index))
+        asyncio.run(forget_other_session(here, before, index))
     here.config.save(index, replacing=before.name if before else None)
     verb = "updated" if before else "registered"
     login = f"next: crane login {index.name}, or just crane pip install …"
@@ -193,12 +191,11 @@ def _show(here: Context, index: Index, metadata: ProviderMetadata) -> None:
         here.prompt.notice("that provider does not offer the device flow; logging in will fail")
 
 
-async def _forget_other_session(here: Context, before: Index, index: Index) -> None:
+async def forget_other_session(here: Context, before: Index, index: Index) -> None:
     """Delete the tokens of a registration that has changed, so that none outlives its entry."""
+    from crane_cli.context import auth
     from crane_core.auth.login import Logout
     from crane_core.auth.model import session_key
-
-    from crane_cli.context import auth
 
     if session_key(before) != session_key(index):
         async with auth(here) as parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from datetime import datetime
@@ -13,13 +14,13 @@ from crane_cli.result import Result
 
 if TYPE_CHECKING:
     import argparse
+    from socket import socket
 
+    from crane_cli.context import Context
     from crane_core.config.model import Index
     from crane_core.errors import PortTaken
     from crane_core.gateway.events import Event
     from crane_core.secret import Secret
-
-    from crane_cli.context import Context
 
 DEFAULT_PORT = 9999
 EPILOG = """\
@@ -61,25 +62,36 @@ def run(args: argparse.Namespace, here: Context) -> Result:
 
 
 async def _serve(args: argparse.Namespace, here: Context, indexes: list[Index]) -> int:
-    from crane_core.errors import PortTaken
-    from crane_core.gateway.guard import Guard, loopback_hosts
-    from crane_core.gateway.server import bind
-    from crane_core.urls import is_loopback
-
     from crane_cli.commands.pip import ensure_login
-    from crane_cli.gateway import my_uids, new_secret, running
+    from crane_core.errors import PortTaken
+    from crane_core.gateway.server import bind
 
     try:
         listener = bind(args.host, args.port)
     except PortTaken as error:
         raise await _who_has_it(error, args.host, args.port) from error
-    for index in indexes:
-        await ensure_login(here, index)
+    with contextlib.closing(listener):
+        # Bound, so that nobody takes the port meanwhile; not yet listening, so that no tool
+        # hangs for as long as the login takes.
+        for index in indexes:
+            await ensure_login(here, index)
+        return await _serve_on(listener, args, here, indexes)
+
+
+async def _serve_on(
+    listener: socket, args: argparse.Namespace, here: Context, indexes: list[Index]
+) -> int:
+    from crane_cli.gateway import my_uids, new_secret, running
+    from crane_core.gateway.guard import Guard, loopback_hosts
+    from crane_core.urls import is_loopback
+
     local = is_loopback(args.host)
     port = listener.getsockname()[1]
     secret = new_secret() if args.token else None
-    guard = Guard(loopback_hosts(port) if local else None, secret, my_uids() if local else None)
+    hosts = loopback_hosts(args.host, port) if local else None
+    guard = Guard(hosts, secret, my_uids() if local else None)
     stop = _stop_event()
+    listener.listen(2048)
     configuration = here.config.load()
     async with running(here, configuration, indexes, listener, guard, _log) as gateway:
         _announce(args.host, port, indexes, secret)
@@ -116,7 +128,7 @@ def _log(event: Event) -> None:
     what = event.problem or f"from {event.source}" + (
         f", {event.size:,} bytes" if event.size else ""
     )
-    print(f"{stamp} {event.kind:4} {event.what}  {what}", file=sys.stderr, flush=True)
+    print(f"{stamp} {event.kind:4} {event.text}  {what}", file=sys.stderr, flush=True)
 
 
 async def _who_has_it(error: PortTaken, host: str, port: int) -> PortTaken:

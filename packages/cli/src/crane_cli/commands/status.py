@@ -14,10 +14,9 @@ from crane_cli.result import Result
 if TYPE_CHECKING:
     import argparse
 
+    from crane_cli.context import Auth, Context
     from crane_core.auth.model import TokenSet
     from crane_core.config.model import Index
-
-    from crane_cli.context import Auth, Context
 
 
 @dataclass(frozen=True, slots=True)

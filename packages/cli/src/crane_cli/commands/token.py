@@ -11,9 +11,8 @@ from crane_cli.result import Result
 if TYPE_CHECKING:
     import argparse
 
-    from crane_core.config.model import Index
-
     from crane_cli.context import Context
+    from crane_core.config.model import Index
 
 
 def add_parser(commands: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from crane_core.auth.endpoint import OAuthError, post_form
 from crane_core.auth.model import Session, session_key
 from crane_core.auth.tokens import read_token_response
-from crane_core.errors import LoginNeeded, ProviderUnreachable
+from crane_core.errors import LoginNeeded, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # `invalid_target` is here since providers burn the refresh token before they check the target.
 SESSION_OVER = frozenset({"invalid_grant", "invalid_target"})
-REFRESH_LOCK_LIMIT = 60.0  # seconds; a refresh itself is bounded by the client's time limits
+CLOSE_LIMIT = 35.0
+REFRESH_LOCK_LIMIT = 60.0  # seconds; a refresh itself takes 30 s at most
 
 
 class Broker:
@@ -62,7 +63,8 @@ class Broker:
 
     async def close(self) -> None:
         """Wait for a refresh under way, since its answer holds the only valid refresh token."""
-        await asyncio.gather(*self._refreshing.values(), return_exceptions=True)
+        if self._refreshing:
+            await asyncio.wait(self._refreshing.values(), timeout=CLOSE_LIMIT)
 
     def _usable(self, tokens: TokenSet, rejected: Secret | None) -> bool:
         return tokens.access_token != rejected and tokens.is_fresh(self._clock.now())
@@ -93,7 +95,7 @@ class Broker:
                 return session
             try:
                 renewed = await self._renew(index, session)
-            except ProviderUnreachable:
+            except ProviderError:
                 if session.tokens.access_token != rejected and session.tokens.is_valid(
                     self._clock.now()
                 ):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 DEFAULT_INTERVAL = 5.0  # RFC 8628 §3.2
+LONGEST_EXPIRY = 1_800.0  # seconds that a login may hold its lock
 DEFAULT_EXPIRY = 600.0  # for providers that leave out the required expires_in
 SLOW_DOWN = 5.0  # RFC 8628 §3.5
 LONGEST_BACKOFF = 60.0
@@ -65,7 +66,7 @@ async def request_device_code(
         user_code=printable(user_code, 100),
         verification_uri=_shown(verification_uri, index),
         verification_uri_complete=_shown(complete, index) if isinstance(complete, str) else None,
-        expires_in=_positive(payload.get("expires_in"), DEFAULT_EXPIRY),
+        expires_in=min(_positive(payload.get("expires_in"), DEFAULT_EXPIRY), LONGEST_EXPIRY),
         interval=_positive(payload.get("interval"), DEFAULT_INTERVAL),
     )
 

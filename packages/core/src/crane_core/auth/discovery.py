@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from crane_core.auth.endpoint import get_json
 from crane_core.auth.model import ProviderMetadata
@@ -17,11 +18,12 @@ from crane_core.errors import (
     ProviderAnswer,
 )
 from crane_core.http import Client, StreamError, network_reason
-from crane_core.urls import origin_of, require_secure, within
+from crane_core.urls import join, origin_of, require_secure, within
 
 if TYPE_CHECKING:
     from crane_core.config.model import Index
 
+HEAD_SECONDS = 20.0
 OIDC = "/.well-known/openid-configuration"
 OAUTH = "/.well-known/oauth-authorization-server"
 CRANE = "/.well-known/configured-openid-configuration"
@@ -135,7 +137,7 @@ async def _from_challenge(client: Client, index_url: str) -> str | None:
 async def _from_crane(client: Client, index_url: str) -> str | None:
     url = f"{origin_of(index_url)}{CRANE}"
     status, headers = await _head_of(client, url, accept="application/json")
-    location = urljoin(url, headers.get("location", ""))
+    location = join(url, headers.get("location", ""))
     if status not in {301, 302, 303, 307, 308} or not location.endswith(OIDC):
         return None
     return location.removesuffix(OIDC)
@@ -153,8 +155,15 @@ async def _from_origin(client: Client, index_url: str) -> str | None:
 
 async def _head_of(client: Client, url: str, *, accept: str) -> tuple[int, dict[str, str]]:
     try:
-        async with client.stream("GET", url, headers={"accept": accept}) as response:
+        async with (
+            asyncio.timeout(HEAD_SECONDS),
+            client.stream("GET", url, headers={"accept": accept}) as response,
+        ):
             return response.status_code, dict(response.headers)
+    except TimeoutError:
+        raise IndexUnreachable(
+            f"{url} did not answer in {HEAD_SECONDS:.0f} s", hint="check the URL, network or VPN"
+        ) from None
     except StreamError as error:
         raise IndexUnreachable(
             f"the index is out of reach: {network_reason(error, url)}",

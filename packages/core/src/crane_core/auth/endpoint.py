@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -22,6 +23,12 @@ from crane_core.http import (
     read_limited,
     server_time,
 )
+
+EXCHANGE_SECONDS = 30.0
+SECRET_FIELDS = (
+    "refresh_token", "device_code", "token", "code", "code_verifier", "client_secret",
+    "client_assertion", "subject_token", "assertion",
+)  # fmt: skip
 
 
 class OAuthError(ProviderAnswer):
@@ -47,7 +54,7 @@ async def post_form(client: Client, url: str, form: dict[str, str]) -> Answer:
     Raises `OAuthError`, `ClientRejected`, or a `ProviderError`.
     """
     response, body = await _send(client, "POST", url, form)
-    return _answer(response, body, url)
+    return _answer(response, body, url, form)
 
 
 async def post_revocation(client: Client, url: str, form: dict[str, str]) -> None:
@@ -57,13 +64,13 @@ async def post_revocation(client: Client, url: str, form: dict[str, str]) -> Non
     """
     response, body = await _send(client, "POST", url, form)
     if response.status_code not in {200, 204}:
-        _answer(response, body, url)
+        _answer(response, body, url, form)
 
 
 async def get_json(client: Client, url: str) -> Answer:
     """Fetch a metadata document. Raises a `ProviderError`."""
     response, body = await _send(client, "GET", url, None)
-    return _answer(response, body, url)
+    return _answer(response, body, url, {})
 
 
 async def _send(
@@ -71,19 +78,27 @@ async def _send(
 ) -> tuple[Response, bytes | None]:
     headers = {"accept": "application/json"}
     try:
-        async with client.stream(method, url, headers=headers, data=form) as response:
+        # The client's own limits are per read: a byte a second would never reach them.
+        async with (
+            asyncio.timeout(EXCHANGE_SECONDS),
+            client.stream(method, url, headers=headers, data=form) as response,
+        ):
             return response, await read_limited(response)
+    except TimeoutError:
+        raise ProviderUnreachable(
+            f"{url} did not answer in {EXCHANGE_SECONDS:.0f} s", hint="try again in a minute"
+        ) from None
     except StreamError as error:
         _unreachable(error, url)
 
 
-def _answer(response: Response, body: bytes | None, url: str) -> Answer:
+def _answer(response: Response, body: bytes | None, url: str, form: dict[str, str]) -> Answer:
     status = response.status_code
     payload = json_object(body)
     if payload is not None and status == 200:
         return Answer(payload, server_time(response))
     if payload is not None and isinstance(payload.get("error"), str):
-        _oauth_error(payload, url)
+        _oauth_error(payload, url, form)
     if status in {404, 405, 410}:
         raise EndpointMissing(
             f"{url} does not exist at the identity provider (HTTP {status})",
@@ -101,9 +116,11 @@ def _answer(response: Response, body: bytes | None, url: str) -> Answer:
     )
 
 
-def _oauth_error(payload: dict[str, Any], url: str) -> NoReturn:
+def _oauth_error(payload: dict[str, Any], url: str, form: dict[str, str]) -> NoReturn:
     error = printable(payload["error"], 60)
     description = printable(payload.get("error_description"), 200)
+    if any(form.get(name) and form[name] in description for name in SECRET_FIELDS):
+        description = ""  # the provider repeats the token, and this text may be shown anywhere
     if error in {"temporarily_unavailable", "server_error"}:
         raise ProviderUnreachable(
             f"the identity provider answered {error} at {url}",

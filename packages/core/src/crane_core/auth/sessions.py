@@ -8,8 +8,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from crane_core.auth.model import ProviderMetadata, Session, SessionKey, TokenSet
-from crane_core.errors import LoginNeeded
-from crane_core.files import PRIVATE_FILE, private_folder, read_private, write_private
+from crane_core.errors import StorageBusy
+from crane_core.files import (
+    PRIVATE_FILE,
+    private_folder,
+    read_private,
+    storage_errors,
+    write_private,
+)
 from crane_core.secret import Secret
 
 if TYPE_CHECKING:
@@ -44,7 +50,8 @@ class SessionStore:
 
     def delete(self, key: SessionKey) -> None:
         """Remove the session, if there is one."""
-        self._file(key).unlink(missing_ok=True)
+        with storage_errors(self._file(key)):
+            self._file(key).unlink(missing_ok=True)
 
     @contextlib.asynccontextmanager
     async def lock(
@@ -52,7 +59,7 @@ class SessionStore:
     ) -> AsyncIterator[None]:
         """Hold the session's lock of that kind against all tasks, threads and processes.
 
-        Waits at most `timeout` seconds, and calls `notice` once after two. Raises `LoginNeeded`
+        Waits at most `timeout` seconds, and calls `notice` once after two. Raises `StorageBusy`
         if another process keeps the lock.
         """
         from filelock import AsyncFileLock, Timeout
@@ -60,17 +67,18 @@ class SessionStore:
         private_folder(self._folder)
         path = self._folder / f"{key.digest}.{kind}.lock"
         lock = AsyncFileLock(path, mode=PRIVATE_FILE, thread_local=False, run_in_executor=False)
-        try:
-            await lock.acquire(timeout=min(PATIENCE, timeout), poll_interval=0.02)
-        except Timeout:
-            notice()
+        with storage_errors(path):
             try:
-                await lock.acquire(timeout=max(0.0, timeout - PATIENCE), poll_interval=0.05)
+                await lock.acquire(timeout=min(PATIENCE, timeout), poll_interval=0.02)
             except Timeout:
-                raise LoginNeeded(
-                    "another crane process is busy with this login for too long",
-                    hint="finish or end it, then run: crane login",
-                ) from None
+                notice()
+                try:
+                    await lock.acquire(timeout=max(0.0, timeout - PATIENCE), poll_interval=0.05)
+                except Timeout:
+                    raise StorageBusy(
+                        "another crane process is busy with this login for too long",
+                        hint="finish or end it, then try again",
+                    ) from None
         try:
             yield
         finally:
@@ -103,16 +111,19 @@ def _decode(content: bytes) -> Session | None:
             return None
         provider = ProviderMetadata(**record["provider"])
         return Session(_tokens(record["tokens"]), provider)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         # A damaged file is no reason to fail: a new login replaces it.
         return None
 
 
 def _tokens(values: dict[str, Any]) -> TokenSet:
     secrets = {
-        name: Secret(values[name]) if values.get(name) else None
+        name: Secret(str(values[name])) if values.get(name) else None
         for name in ("access_token", "refresh_token")
     }
     if secrets["access_token"] is None:
         raise KeyError("access_token")
+    for name in ("issued_at", "expires_at", "refresh_expires_at"):
+        if not isinstance(values.get(name), (int, float, type(None))):
+            raise TypeError(name)
     return TokenSet(**{**values, **secrets})

@@ -62,8 +62,14 @@ def find_python(environ: Mapping[str, str], explicit: str | None) -> str:
     if explicit is not None:
         return _explicit(explicit, environ)
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
-        if (prefix := environ.get(variable)) and (python := _python_in(Path(prefix))):
-            return python
+        if prefix := environ.get(variable):
+            if python := _python_in(Path(prefix)):
+                return python
+            if variable == "VIRTUAL_ENV":
+                # Going on would install into another environment than the one that looks active.
+                raise InterpreterNotFound(
+                    f"VIRTUAL_ENV names {prefix}, which holds no Python", hint="deactivate it"
+                )
     for candidate in _on_path(environ):
         if not _is_crane_alone(candidate):
             return candidate

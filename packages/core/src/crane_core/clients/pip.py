@@ -3,80 +3,81 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
 import contextlib
+import io
 import netrc
-import os
 import signal
 import sys
-import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crane_core.errors import NotRegistered
-from crane_core.files import PRIVATE_FILE, storage_errors
+from crane_core.errors import InvalidURL, NotRegistered
+from crane_core.urls import without_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from crane_core.clients.interpreter import Pip
-    from crane_core.clients.pip_arguments import PipCommand
     from crane_core.config.model import Configuration, Index
     from crane_core.secret import Secret
 
 NETRC_USER = "crane"
 
 
-def choose_index(configuration: Configuration, command: PipCommand, pip: Pip) -> Index:
-    """Return the registered index that this pip command is about.
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """The registered index of a pip command, and the other indexes it names beside it."""
 
-    The one that the command line names, or `PIP_INDEX_URL`; both must be registered. Else the
-    one in pip's configuration files, if registered; else the only or default one. Raises
-    `NotRegistered`.
+    index: Index
+    beside: tuple[str, ...] = ()
+
+
+def choose_indexes(
+    configuration: Configuration, named: str | None, extra: list[str], configured: str | None
+) -> Indexes:
+    """Return the registered index that a pip command is about.
+
+    `named` is its index URL (command line, requirements file, `PIP_INDEX_URL`), `extra` its extra
+    ones, `configured` that of pip's configuration files. The first registered one of `named` and
+    `extra` is the index; the others stand beside it, behind its back. Where none of them is
+    registered, a `named` one is an error, else the configured, only or default one is used.
+    Raises `NotRegistered`.
     """
-    setting = pip.setting("index-url", command.command)
-    named = command.index_url
-    if named is None and setting is not None:
-        url, section = setting
-        configured = configuration.match(url) if "://" in url else None
-        if configured is not None:
-            return configured
-        named = url if section == ":env:" else None
-    if named is None:
-        return configuration.only_or_default()
-    index = configuration.match(named)
-    if index is None:
+    urls = [*([named] if named else []), *extra]
+    for url in urls:
+        if (index := _registered(configuration, url)) is not None:
+            beside = tuple(other for other in urls if other != url)
+            # An unregistered `-i` beside it says where the rest comes from.
+            replaced = named is not None and named != url
+            return Indexes(replace(index, fallback="none") if replaced else index, beside)
+    if named is not None:
+        shown = without_login(named)
         raise NotRegistered(
-            f"{_without_login(named)} is not a registered index",
-            hint=f"run: crane index register {_without_login(named)}, or call pip itself",
+            f"{shown} is not a registered index",
+            hint=f"run: crane index register {shown}, or call pip itself",
         )
-    return index
+    index = _registered(configuration, configured) if configured else None
+    return Indexes(index or configuration.only_or_default(), tuple(extra))
 
 
-def _without_login(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+def _registered(configuration: Configuration, url: str) -> Index | None:
+    try:
+        return configuration.match(without_login(url))
+    except InvalidURL:
+        return None  # a path, or what only pip understands
 
 
-@contextlib.contextmanager
-def netrc_file(environ: Mapping[str, str], secret: Secret, home: Path) -> Iterator[Path]:
-    """Yield a private netrc with the user's own entries and the gateway's secret.
+def netrc_text(environ: Mapping[str, str], home: Path, host: str, secret: Secret) -> str:
+    """Return the user's own netrc entries with the gateway's secret behind them.
 
     pip sends it with the first request. In the URL the secret would show in the arguments of the
-    pip that pip starts for build isolation (`ps`), in every version.
+    pip that pip starts for build isolation (`ps`), in every version. The last entry of a host
+    counts, so ours is the last.
     """
-    folder = Path(tempfile.mkdtemp(prefix="crane-"))
-    path = folder / "netrc"
-    try:
-        with storage_errors(path):
-            entry = f"machine 127.0.0.1 login {NETRC_USER} password {secret.reveal()}\n"
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(entry + _own_entries(environ, home))
-        yield path
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-            folder.rmdir()
+    own = _own_entries(environ, home)
+    entry = f"machine {host} login {NETRC_USER} password {secret.reveal()}\n"
+    return f"{own}\n\n{entry}" if own else entry
 
 
 def _own_entries(environ: Mapping[str, str], home: Path) -> str:
@@ -92,23 +93,46 @@ def _own_entries(environ: Mapping[str, str], home: Path) -> str:
     return ""
 
 
-def child_environment(
-    environ: Mapping[str, str], index_url: str, netrc_path: Path, proxy: str | None
-) -> dict[str, str]:
-    """Return pip's environment: the gateway as index, reached without any proxy.
+def config_without_proxy(environ: Mapping[str, str], command: str | None) -> str:
+    """Return a pip configuration file that takes a `proxy` of the user's other files away.
 
-    A proxy of pip's own settings becomes `HTTPS_PROXY`, which leaves loopback addresses alone.
+    The file that `PIP_CONFIG_FILE` names beats those, and pip ignores an empty value. `--proxy ''`
+    would not reach the pip of build isolation, and makes pip 26.3 ignore `HTTPS_PROXY` too.
+    """
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(OSError, configparser.Error, UnicodeDecodeError):
+        parser.read(environ.get("PIP_CONFIG_FILE", ""), encoding="utf-8")
+    for section in ("global", "install", command or "global"):
+        if not parser.has_section(section):
+            parser.add_section(section)
+        parser.set(section, "proxy", "")
+    text = io.StringIO()
+    parser.write(text)
+    return text.getvalue()
+
+
+def proxy_variables(proxy: str) -> dict[str, str]:
+    """Return what tells every program about a proxy; unlike pip's own settings, it is not for
+    loopback addresses.
+    """
+    return dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy)
+
+
+def child_environment(
+    environ: Mapping[str, str], host: str, index_url: str, extra_index_urls: list[str]
+) -> dict[str, str]:
+    """Return pip's environment: the gateway's indexes, reached without any proxy.
+
+    The indexes stand here as well as on the command line, for the pip of build isolation.
     """
     child = dict(environ)
     child["PIP_INDEX_URL"] = index_url
-    child["NETRC"] = str(netrc_path)
-    if proxy:
-        child.pop("PIP_PROXY", None)
-        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-            child[name] = proxy
+    # A blank one takes away what configuration files say; an empty one is ignored.
+    child["PIP_EXTRA_INDEX_URL"] = " ".join(extra_index_urls) or " "
+    child.pop("PIP_PROXY", None)
     for name in ("NO_PROXY", "no_proxy"):
         listed = [entry for entry in child.get(name, "").split(",") if entry.strip()]
-        child[name] = ",".join([*listed, "127.0.0.1"])
+        child[name] = ",".join([*listed, host])
     return child
 
 

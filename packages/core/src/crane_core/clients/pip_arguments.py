@@ -1,99 +1,101 @@
-"""pip's command line, read as pip reads it and changed as little as possible."""
+"""What a pip command line says about indexes, and the same line with the gateway in it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from crane_core.clients.pip_options import Option, parse
+from crane_core.clients.pip_requirements import NESTED_OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Commands that fetch from an index. `list` does with --outdated and --uptodate only.
 INDEX_COMMANDS = frozenset({"install", "download", "wheel", "index", "lock"})
-LIST_FLAGS = frozenset({"-o", "--outdated", "-u", "--uptodate"})
-# Options before the command that take a value (pip --help, "General Options").
-GENERAL_WITH_VALUE = frozenset({
-    "--cache-dir", "--cert", "--client-cert", "--exists-action", "--keyring-provider", "--log",
-    "--log-file", "--local-log", "--proxy", "--python", "--resume-retries", "--retries",
-    "--timeout", "--default-timeout", "--trusted-host", "--use-deprecated", "--use-feature",
-})  # fmt: skip
-# Short options with a value, of the commands above; in a cluster the rest is the value.
-SHORT_WITH_VALUE = frozenset("bcdefirtw")
-INDEX_URL = ("--index-url", "--pypi-url")
-EXTRA_INDEX_URL = ("--extra-index-url",)
-PROXY = ("--proxy",)
+LISTING = frozenset({"--outdated", "--uptodate"})
+REPLACED = frozenset({"--index-url", "--extra-index-url", "--proxy"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PipCommand:
-    """A pip command line and what of it concerns crane."""
+    """A pip command line."""
 
     arguments: tuple[str, ...]
-    command: str | None
-    index_url: str | None
-    extra_index_urls: tuple[str, ...]
-    proxy: str | None
-    needs_index: bool
 
-    def with_options(self, *options: str) -> list[str]:
-        """Return the arguments with options that beat earlier ones: for pip the last one counts."""
+    @cached_property
+    def _parsed(self) -> tuple[tuple[Option, ...], str | None, int]:
+        parsed = parse(list(self.arguments))
+        return parsed.options, parsed.command, parsed.command_at
+
+    @property
+    def command(self) -> str | None:
+        """The command, such as `install`."""
+        return self._parsed[1]
+
+    @property
+    def index_url(self) -> str | None:
+        """The last `--index-url`, which is the one that counts."""
+        return values[-1] if (values := self._values("--index-url")) else None
+
+    @property
+    def extra_index_urls(self) -> tuple[str, ...]:
+        """Every `--extra-index-url`."""
+        return tuple(self._values("--extra-index-url"))
+
+    @property
+    def find_links(self) -> tuple[str, ...]:
+        """Every `--find-links`."""
+        return tuple(self._values("--find-links"))
+
+    @property
+    def proxy(self) -> str | None:
+        """The last `--proxy`."""
+        return values[-1] if (values := self._values("--proxy")) else None
+
+    @property
+    def needs_index(self) -> bool:
+        """Whether the command fetches from an index."""
+        names = {option.name for option in self._parsed[0]}
+        fetches = self.command in INDEX_COMMANDS or (self.command == "list" and names & LISTING)
+        return bool(fetches) and not names & {"--no-index", "--help", "--version"}
+
+    def with_indexes(self, index_url: str, extra_index_urls: list[str]) -> list[str]:
+        """Return the line with these indexes in place of those it names, and without a proxy.
+
+        They stand directly behind the command: at the end they might become the value of an
+        option that lacks one.
+        """
+        options, _, command_at = self._parsed
+        gone = {
+            position
+            for option in options
+            if option.name in REPLACED
+            for position in range(option.start, option.end)
+        }
+        kept = [(i, a) for i, a in enumerate(self.arguments) if i not in gone]
+        indexes = ["--index-url", index_url]
+        for url in extra_index_urls:
+            indexes += ["--extra-index-url", url]
+        before = [a for i, a in kept if i <= command_at]
+        behind = [a for i, a in kept if i > command_at]
+        return [*before, *indexes, *behind]
+
+    def with_requirements(self, rewrite: Callable[[str], str]) -> PipCommand:
+        """Return the line with each requirements and constraints file replaced by another."""
         arguments = list(self.arguments)
-        end = arguments.index("--") if "--" in arguments else len(arguments)
-        return [*arguments[:end], *options, *arguments[end:]]
+        for option in reversed(self._parsed[0]):
+            if option.name in NESTED_OPTIONS and option.value is not None:
+                replacement = [option.name, rewrite(option.value)]
+                if replacement[1] != option.value:
+                    arguments[option.start : option.end] = replacement
+        return PipCommand(tuple(arguments))
+
+    def _values(self, name: str) -> list[str]:
+        return [o.value for o in self._parsed[0] if o.name == name and o.value is not None]
 
 
 def read_arguments(arguments: list[str]) -> PipCommand:
-    """Return what pip would make of these arguments, as far as indexes go."""
-    command, position = _command(arguments)
-    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    indexes = _values(options, INDEX_URL, short="i")
-    proxies = _values(options, PROXY)
-    listing = command == "list" and any(flag in LIST_FLAGS for flag in options[position:])
-    fetches = command in INDEX_COMMANDS or listing
-    offline = "--no-index" in options or "--help" in options or "-h" in options
-    return PipCommand(
-        arguments=tuple(arguments),
-        command=command,
-        index_url=indexes[-1] if indexes else None,
-        extra_index_urls=tuple(_values(options, EXTRA_INDEX_URL)),
-        proxy=proxies[-1] if proxies else None,
-        needs_index=fetches and not offline,
-    )
-
-
-def _command(arguments: list[str]) -> tuple[str | None, int]:
-    skip = False
-    for position, argument in enumerate(arguments):
-        if skip:
-            skip = False
-        elif not argument.startswith("-"):
-            return argument, position
-        else:
-            skip = argument in GENERAL_WITH_VALUE
-    return None, len(arguments)
-
-
-def _values(arguments: list[str], names: tuple[str, ...], short: str = "") -> list[str]:
-    """Return the values of an option: `--name V`, `--name=V`, `--na V`, `-iV`, `-i V`, `-qiV`."""
-    values = []
-    following = iter(arguments)
-    for argument in following:
-        if argument.startswith("--"):
-            spelled, equals, value = argument.partition("=")
-            if _abbreviates(spelled, names):
-                values.append(value if equals else next(following, ""))
-        elif short and argument.startswith("-"):
-            cluster = _short_value(argument[1:], short)
-            if cluster is not None:
-                values.append(cluster or next(following, ""))
-    return values
-
-
-def _abbreviates(spelled: str, names: tuple[str, ...]) -> bool:
-    # optparse takes any unambiguous beginning; these lengths are unambiguous in every pip.
-    return any(name.startswith(spelled) and len(spelled) >= min(len(name), 5) for name in names)
-
-
-def _short_value(cluster: str, short: str) -> str | None:
-    for position, letter in enumerate(cluster):
-        if letter == short:
-            return cluster[position + 1 :]
-        if letter in SHORT_WITH_VALUE:
-            return None
-    return None
+    """Return a pip command line."""
+    return PipCommand(tuple(arguments))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crane_core.config.model import Configuration, Index
@@ -48,10 +49,11 @@ def _index(
     path: Path, known: Configuration, url: str, client_id: str, token_url: str, device_url: str
 ) -> Index:
     try:
-        existing = known.match(url)
-        return Index(
-            name=existing.name if existing else known.free_name(url),
-            url=url,
+        # What the user has set since, such as private names, stays.
+        existing = known.match(url) or Index(name=known.free_name(url), url=url)
+        return replace(
+            existing,
+            issuer=None,
             client_id=client_id,
             token_endpoint=token_url,
             device_authorization_endpoint=device_url,

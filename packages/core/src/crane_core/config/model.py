@@ -58,6 +58,7 @@ class Index:
                 require_secure(value, what=what, insecure_http=self.insecure_http)
         if self.fallback not in {"pypi", "none"}:
             object.__setattr__(self, "fallback", canonical(self.fallback))
+            require_secure(self.fallback, what="the fallback", insecure_http=self.insecure_http)
             if same_index(self.fallback, self.url):
                 raise UsageError("an index is not its own fallback", hint="use --fallback none")
 

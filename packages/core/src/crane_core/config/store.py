@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tomllib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from crane_core import platform
 from crane_core.config.model import Configuration, Index
-from crane_core.errors import ConfigBroken, CraneError
-from crane_core.files import storage_errors, write_private
+from crane_core.errors import (
+    ConfigBroken,
+    CraneError,
+    StorageBusy,
+    UnsafePermissions,
+    UsageError,
+)
+from crane_core.files import PRIVATE_FILE, private_folder, storage_errors, write_private
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+LOCK_SECONDS = 10.0
 HEADER = """\
 # What crane knows of your package indexes. Made by `crane index register`; yours to edit.
 """
@@ -41,24 +52,30 @@ class ConfigStore:
         `replacing` names the entry that this one takes the place of, if its name changes. Raises
         `ConfigBroken` rather than overwrite what it cannot read.
         """
-        text = self._text()
-        configuration = self._parse(text)
-        document, tables = _document(text)
-        if replacing is not None and replacing != index.name:
-            configuration = configuration.without(replacing)
-            tables.pop(replacing, None)
-        configuration = configuration.with_index(index)
-        for other in configuration:
-            _update(tables, other)
-        self._write(document.as_string())
+        with self._locked():
+            text = self._text()
+            configuration = self._parse(text)
+            document, tables = _document(text)
+            if replacing is not None and replacing != index.name:
+                configuration = configuration.without(replacing)
+                tables.pop(replacing, None)
+            taken = configuration.indexes.get(index.name)
+            if taken is not None and index.name != replacing and taken.url != index.url:
+                raise UsageError(
+                    f"{index.name} names {taken.url} already", hint="choose another --name"
+                )
+            for other in configuration.with_index(index):
+                _update(tables, other)
+            self._write(document.as_string())
 
     def remove(self, name: str) -> None:
         """Take one index out."""
-        text = self._text()
-        self._parse(text)
-        document, tables = _document(text)
-        tables.pop(name, None)
-        self._write(document.as_string())
+        with self._locked():
+            text = self._text()
+            self._parse(text)
+            document, tables = _document(text)
+            tables.pop(name, None)
+            self._write(document.as_string())
 
     def _write(self, text: str) -> None:
         # What we are about to write must be readable again, or the user would be locked out.
@@ -68,11 +85,39 @@ class ConfigStore:
     def _text(self) -> str:
         with storage_errors(self.path):
             try:
-                return self.path.read_text(encoding="utf-8")
+                file = self.path.open("rb")
             except FileNotFoundError:
                 return ""
-            except UnicodeDecodeError as error:
-                raise self._broken(f"not UTF-8 at byte {error.start}") from None
+            with file:
+                status, content = os.fstat(file.fileno()), file.read()
+        if platform.writable_by_others(status):
+            # Who writes here decides where the next login goes.
+            raise UnsafePermissions(
+                f"{self.path} can be changed by other users", hint=f"run: chmod go-w '{self.path}'"
+            )
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self._broken(f"not UTF-8 at byte {error.start}") from None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other crane processes from writing between our reading and writing."""
+        from filelock import FileLock, Timeout
+
+        with storage_errors(self.path):
+            private_folder(self.path.parent)
+            try:
+                lock = FileLock(f"{self.path}.lock", timeout=LOCK_SECONDS, mode=PRIVATE_FILE)
+                lock.acquire()
+            except Timeout:
+                raise StorageBusy(
+                    f"another crane process keeps {self.path} locked", hint="end it, then try again"
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _parse(self, text: str) -> Configuration:
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
 from crane_core import __version__
-from crane_core.errors import CraneError
+from crane_core.errors import CraneError, IndexBroken, IndexUnreachable
 from crane_core.gateway.connection import EXTENSION, Connection
 from crane_core.gateway.events import Event
 from crane_core.gateway.files import StreamBroken, filename_of
@@ -32,12 +34,15 @@ if TYPE_CHECKING:
     from crane_core.config.model import Index
     from crane_core.gateway.events import Observer
     from crane_core.gateway.files import FileStreamer
-    from crane_core.gateway.guard import Guard
+    from crane_core.gateway.guard import Guard, Refusal
     from crane_core.gateway.responses import Send
     from crane_core.index.provenance import Provenance
-    from crane_core.index.source import PrivateFirst
+    from crane_core.index.source import PrivateFirst, Source
 
 HEALTH = "/-/health"
+PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+# Tools give up on a silent page after 15 s and show no reason then; we must be the first.
+PAGE_SECONDS = 13.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,12 @@ class Request:
     scope: dict[str, Any]
     send: Send
     connection: Connection
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        path: str = self.scope["path"]
+        return path
 
     @property
     def base_url(self) -> str:
@@ -63,27 +74,29 @@ class Gateway:
 
     def __init__(
         self,
-        sources: Mapping[str, PrivateFirst],
+        private: Mapping[str, PrivateFirst],
+        beside: Mapping[str, Source],
         indexes: Mapping[str, Index],
         files: FileStreamer,
         guard: Guard,
         provenance: Provenance,
         observer: Observer,
     ) -> None:
-        self._sources = sources
+        self._private = private
+        self._sources: dict[str, Source] = {**private, **beside}
         self._indexes = indexes
         self._files = files
         self._guard = guard
         self._provenance = provenance
         self._observer = observer
-        self._single = next(iter(sources)) if len(sources) == 1 else None
+        self._single = next(iter(private)) if len(self._sources) == 1 else None
 
     async def __call__(self, scope: dict[str, Any], receive: object, send: Send) -> None:
         """Answer one request (ASGI 3)."""
         connection = scope["extensions"][EXTENSION]
         request = Request(scope, send, connection)
         if refusal := self._guard.check(scope, connection.peer_uid):
-            await request.problem(refusal.status, f"crane: {refusal.reason}")
+            await self._refuse(request, refusal)
             return
         try:
             await self._route(request)
@@ -91,8 +104,17 @@ class Gateway:
             self._observer(Event("file", filename_of(scope["path"]), problem=str(error)))
             connection.abort()
 
+    async def _refuse(self, request: Request, refusal: Refusal) -> None:
+        self._observer(Event("page", request.scope["path"], problem=refusal.reason))
+        text = f"crane: {refusal.reason}"
+        if refusal.status == 403 and is_pip(request.scope) and "/files/" not in request.path:
+            # A page that pip passes over in silence sends it to its next index.
+            request.connection.fail_page(to_ascii(text))
+        else:
+            await request.problem(refusal.status, text)
+
     async def _route(self, request: Request) -> None:
-        path = request.scope["path"]
+        path = request.path
         if path == HEALTH:
             body = f'{{"service":"crane","version":"{__version__}"}}\n'.encode()
             headers = {"content-type": "application/json", "cache-control": "no-store"}
@@ -101,7 +123,7 @@ class Gateway:
         head, _, rest = path[1:].partition("/")
         if head in self._indexes and rest.startswith("files/"):
             await self._file(request, self._indexes[head])
-        elif head in self._sources and rest.startswith("simple"):
+        elif head in self._sources and (rest == "simple" or rest.startswith("simple/")):
             await self._simple(request, head, rest.removeprefix("simple"), f"/{head}/simple")
         elif self._single and (path == "/simple" or path.startswith("/simple/")):
             await self._simple(request, self._single, path.removeprefix("/simple"), "/simple")
@@ -113,22 +135,24 @@ class Gateway:
 
     async def _simple(self, request: Request, name: str, path: str, prefix: str) -> None:
         project = path.strip("/")
-        if "/" in project:
-            await request.problem(404, "crane: an index has no such page")
-        elif not project:
+        normalised = canonicalize_name(project)
+        if not project:
             await (self._root(request, name) if path else self._redirect(request, f"{prefix}/"))
-        elif path != f"/{canonicalize_name(project)}/":
+        elif not PROJECT.fullmatch(normalised):
+            # PEP 508 §Names; anything else might mean another page to the index than to us.
+            await request.problem(404, "crane: that is no project name")
+        elif path != f"/{normalised}/":
             # PEP 503 §Specification: one spelling, with a slash at the end.
-            await self._redirect(request, f"{prefix}/{canonicalize_name(project)}/")
+            await self._redirect(request, f"{prefix}/{normalised}/")
         else:
-            await self._project(request, self._sources[name], project)
+            await self._project(request, name, project)
 
     async def _redirect(self, request: Request, location: str) -> None:
         await send_redirect(request.send, request.scope, location)
 
     async def _root(self, request: Request, name: str) -> None:
         try:
-            root = await self._sources[name].private.root()
+            root = await self._private[name].private.root() if name in self._private else None
         except CraneError as error:
             await request.problem(status_of(error), f"crane: {error.line}")
             return
@@ -138,26 +162,39 @@ class Gateway:
         kind = negotiate(request.scope)
         await send_page(request.send, request.scope, serialise_root(root.projects, kind), kind)
 
-    async def _project(self, request: Request, source: PrivateFirst, project: str) -> None:
+    async def _project(self, request: Request, name: str, project: str) -> None:
         try:
-            found = await source.page(project)
+            async with asyncio.timeout(PAGE_SECONDS):
+                answer = await self._page(request, name, project)
+        except TimeoutError:
+            slow = IndexUnreachable(f"{name} did not answer in {PAGE_SECONDS:.0f} s")
+            await self._page_problem(request, project, slow)
         except CraneError as error:
-            self._observer(Event("page", project, problem=error.line))
-            await self._page_problem(request, error)
-            return
+            await self._page_problem(request, project, error)
+        except Exception as error:  # noqa: BLE001 - a bare 500 would send pip to its next index
+            broken = IndexBroken(f"the page of {project} at {name} broke: {type(error).__name__}")
+            await self._page_problem(request, project, broken)
+        else:
+            if answer is None:
+                await request.problem(
+                    404, f"crane: {project} is not at {name}, nor where it points"
+                )
+            else:
+                await send_page(request.send, request.scope, *answer)
+
+    async def _page(self, request: Request, name: str, project: str) -> tuple[bytes, str] | None:
+        found = await self._sources[name].page(project)
         if isinstance(found, Missing):
             self._observer(Event("page", project, source="nowhere"))
-            name = source.private.index.name
-            await request.problem(404, f"crane: neither {name} nor its fallback has {project}")
-            return
-        fallback = source.private.index.fallback_url or ""
-        where = found.index.name if found.index else origin_of(fallback).host
-        self._observer(Event("page", project, source=where))
+            return None
         kind = negotiate(request.scope)
         page = localised(found, request.base_url, self._provenance)
-        await send_page(request.send, request.scope, serialise(page, kind), kind)
+        body = serialise(page, kind)
+        self._observer(Event("page", project, source=found.place))
+        return body, kind
 
-    async def _page_problem(self, request: Request, error: CraneError) -> None:
+    async def _page_problem(self, request: Request, project: str, error: CraneError) -> None:
+        self._observer(Event("page", project, problem=error.line))
         text = f"crane: {error.line}"
         if is_pip(request.scope):
             request.connection.fail_page(to_ascii(text))
@@ -165,23 +202,29 @@ class Gateway:
             await request.problem(status_of(error), text)
 
     async def _file(self, request: Request, index: Index) -> None:
-        url = self._file_url(request.scope, index)
-        name = filename_of(url)
-        if not within(url, index.token_prefix):
+        url = file_url(request.scope, index)
+        name = filename_of(url or request.path)
+        if url is None or not within(url, index.token_prefix):
             await request.problem(403, f"crane: {name} is not below {index.token_prefix}")
             return
         try:
-            size = await self._files.stream(request.send, request.scope, url, index)
+            gone = request.connection.is_closing
+            size = await self._files.stream(request.send, request.scope, url, index, gone)
         except CraneError as error:
             self._observer(Event("file", name, problem=error.line))
             await request.problem(_final(status_of(error)), f"crane: {error.line}")
-            return
-        self._observer(Event("file", name, source=index.name, size=size))
+        else:
+            self._observer(Event("file", name, source=index.name, size=size))
 
-    def _file_url(self, scope: dict[str, Any], index: Index) -> str:
-        raw_path = scope["raw_path"].decode("ascii").split("/files", 1)[1]
-        query = f"?{scope['query_string'].decode('ascii')}" if scope["query_string"] else ""
-        return f"{origin_of(index.url)}{raw_path}{query}"
+
+def file_url(scope: dict[str, Any], index: Index) -> str | None:
+    """Return the index's URL of a file that is asked for, None if the path is spelled oddly."""
+    raw_path = scope["raw_path"].decode("ascii")
+    prefix = f"/{index.name}/files/"
+    if not raw_path.startswith(prefix):
+        return None
+    query = f"?{scope['query_string'].decode('ascii')}" if scope["query_string"] else ""
+    return f"{origin_of(index.url)}/{raw_path.removeprefix(prefix)}{query}"
 
 
 def _final(status: int) -> int:

@@ -16,10 +16,17 @@ from crane_core.gateway.tokens import SessionTokens
 from crane_core.gateway.upstream import Upstream
 from crane_core.http import TimeLimits, new_client
 from crane_core.index.provenance import SqliteProvenance
-from crane_core.index.source import PrivateFirst, PrivateIndex, PublicIndex, Source
+from crane_core.index.source import (
+    BesidePrivate,
+    PrivateFirst,
+    PrivateIndex,
+    PublicIndex,
+    Source,
+)
+from crane_core.urls import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from crane_core.auth.model import Prompt
     from crane_core.clock import Clock
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from crane_core.index.source import PageFetcher
     from crane_core.platform import Paths
 
-# Tools give up on a silent page after 15 s, and then show no reason; we must be the first.
+# A single answer; what a page may take in all is in app.py.
 PAGE_LIMITS = TimeLimits(connect=6.0, read=12.0, pool=30.0)
 FILE_LIMITS = TimeLimits(connect=10.0, read=60.0, pool=300.0)
 
@@ -51,8 +58,13 @@ async def gateway(
     indexes: Iterable[Index],
     guard: Guard,
     observer: Observer,
+    beside: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Gateway]:
-    """Yield a gateway for these indexes; at the end nothing of it is left running."""
+    """Yield a gateway for these indexes; at the end nothing of it is left running.
+
+    `beside` are further index URLs by name, which answer only for names that the first index
+    does not own.
+    """
     store = SessionStore(parts.paths.sessions)
     async with (
         new_client(limits=PAGE_LIMITS, connections=64) as page_client,
@@ -63,11 +75,15 @@ async def gateway(
         provenance = SqliteProvenance(parts.paths.provenance)
         pages = Upstream(page_client, tokens, parts.clock)
         builder = SourceBuilder(configuration, pages, provenance, parts.clock)
-        sources = {index.name: builder.private_first(index) for index in indexes}
+        private = {index.name: builder.private_first(index) for index in indexes}
+        first = next(iter(private.values()))
+        others = {
+            name: BesidePrivate(first, builder.other(url)) for name, url in (beside or {}).items()
+        }
         # Pages and files have clients of their own, so that long downloads block no page.
         files = FileStreamer(Upstream(file_client, tokens, parts.clock), provenance)
         try:
-            yield Gateway(sources, builder.reached, files, guard, provenance, observer)
+            yield Gateway(private, others, builder.reached, files, guard, provenance, observer)
         finally:
             await tokens.close()
             provenance.close()
@@ -90,7 +106,15 @@ class SourceBuilder:
         self.reached[index.name] = index
         private = PrivateIndex(index, self._fetcher(index), self._clock)
         fallback = self._fallback(index, above | {index.name})
-        return PrivateFirst(private, fallback, self._provenance)
+        return PrivateFirst(private, fallback, self._provenance, self._clock)
+
+    def other(self, url: str) -> Source:
+        """Return an index that stands beside a private one, itself registered or not."""
+        registered = self._configuration.match(url)
+        if registered is None:
+            return PublicIndex(canonical(url), self._fetcher(None))
+        self.reached[registered.name] = registered
+        return PrivateIndex(registered, self._fetcher(registered), self._clock)
 
     def _fallback(self, index: Index, above: frozenset[str]) -> Source | None:
         url = index.fallback_url

@@ -20,5 +20,10 @@ class Event:
     problem: str = ""
     size: int = 0
 
+    @property
+    def text(self) -> str:
+        """What was asked for, fit for a terminal: names come from whoever writes the pages."""
+        return "".join(c if c.isprintable() else "?" for c in self.what)[:200]
+
 
 Observer = Callable[[Event], None]

@@ -62,10 +62,10 @@ class Guard:
             yield Refusal(403, "this crane process belongs to another user")
 
 
-def loopback_hosts(port: int) -> frozenset[str]:
-    """Return the Host values of a listener on this machine's own addresses."""
-    names = ("127.0.0.1", "localhost", "[::1]")
-    return frozenset({f"{name}:{port}" for name in names} | (set(names) if port == 80 else set()))
+def loopback_hosts(host: str, port: int) -> frozenset[str]:
+    """Return the Host values of a listener on one of this machine's own addresses."""
+    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
+    return frozenset({f"{name}:{port}" for name in names} | (names if port == 80 else set()))
 
 
 def _single_headers(scope: dict[str, Any]) -> dict[bytes, bytes] | None:

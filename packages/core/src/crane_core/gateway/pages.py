@@ -7,15 +7,15 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from crane_core.errors import InvalidURL
 from crane_core.gateway.responses import header
-from crane_core.index.page import HTML_TYPE, JSON_TYPE
-from crane_core.urls import within
+from crane_core.index.page import HTML_TYPE, JSON_TYPE, ProjectPage
+from crane_core.urls import Origin, is_loopback, origin_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crane_core.config.model import Index
-    from crane_core.index.page import ProjectPage
     from crane_core.index.provenance import Provenance
     from crane_core.index.source import SourcedPage
 
@@ -27,9 +27,10 @@ def localised(found: SourcedPage, base_url: str, provenance: Provenance) -> Proj
     seen before is added where the index gives none.
     """
     index = found.index
+    page = without_local_files(found)
     if index is None:
-        return found.page
-    unhashed = [file["url"] for file in found.page.files if not file["hashes"]]
+        return page
+    unhashed = [file["url"] for file in page.files if not file["hashes"]]
     known = provenance.sha256_of(unhashed)
 
     def change(file: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +40,28 @@ def localised(found: SourcedPage, base_url: str, provenance: Provenance) -> Proj
         hashes = file["hashes"] or ({"sha256": known[url]} if url in known else {})
         return {**file, "url": local_url(url, index, base_url), "hashes": hashes}
 
-    return found.page.with_files(change)
+    return page.with_files(change)
+
+
+def without_local_files(found: SourcedPage) -> ProjectPage:
+    """Return the page without files on this machine, unless its index is there itself.
+
+    pip sends the gateway's secret to every port of the gateway's address: a page must not be
+    able to name one.
+    """
+    own = origin_of(found.url)
+    kept = [f for f in found.page.files if _may_be_linked(f["url"], own)]
+    if len(kept) == len(found.page.files):
+        return found.page
+    return ProjectPage({**found.page.document, "files": kept})
+
+
+def _may_be_linked(url: str, own: Origin) -> bool:
+    try:
+        origin = origin_of(url)
+    except InvalidURL:
+        return False
+    return origin == own or not is_loopback(origin.host)
 
 
 def local_url(url: str, index: Index, base_url: str) -> str:

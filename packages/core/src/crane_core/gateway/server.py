@@ -7,7 +7,9 @@ import contextlib
 import errno
 import itertools
 import logging
+import secrets
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -21,8 +23,19 @@ if TYPE_CHECKING:
 GRACE = 3  # seconds that streams get to finish once the end has come
 
 
+def loopback_address() -> str:
+    """Return an address of this machine's own for one gateway.
+
+    netrc knows no ports, so pip sends the gateway's secret to every server on its address. On
+    Linux all of 127.0.0.0/8 is this machine's: a random address is shared with nobody.
+    """
+    if sys.platform != "linux":
+        return "127.0.0.1"
+    return f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+
+
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one. Raises `PortTaken`."""
+    """Return a bound socket; port 0 takes a free one. Raises `PortTaken`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only where the protocol is named; without it a head and a body
     # written apart wait 40 ms for the tool's delayed acknowledgement.
@@ -32,7 +45,6 @@ def bind(host: str, port: int) -> socket.socket:
         if hasattr(socket, "SO_REUSEPORT"):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(2048)
     except OSError as error:
         listener.close()
         raise _bind_error(error, host, port) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from crane_core.errors import ClockSkew, IndexRefused, IndexUnreachable
+from crane_core.errors import ClockSkew, IndexRefused, IndexUnreachable, SourceError
 from crane_core.http import Client, Response, StreamError, network_reason, read_limited, server_time
 from crane_core.index.answer import PageAnswer, refused
 from crane_core.index.page import ACCEPT
-from crane_core.urls import origin_of, require_secure, with_scheme, within
+from crane_core.urls import join, on_origin, origin_of, require_secure, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crane_core.secret import Secret
 
 MAX_REDIRECTS = 5
+REFUSAL_SECONDS = 60.0
 LARGEST_SKEW = 60.0  # seconds; what servers commonly tolerate
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -32,12 +33,17 @@ class Upstream:
         self._client = client
         self._tokens = tokens
         self._clock = clock
+        # Indexes that refused a token right after its refresh, and until when that is believed.
+        self._refusing: dict[str, float] = {}
 
     async def page(self, url: str, limit: int, index: Index | None) -> PageAnswer:
         """Return the answer to a page request, whole.
 
         Raises `IndexRefused` for a redirect to a login, `IndexUnreachable` for a network error.
         """
+        if index is not None and not within(url, index.token_prefix):
+            # Without a token a Crane server says *not found* for everything.
+            raise IndexRefused(f"{url} is not below {index.token_prefix}")
         try:
             async with self.open("GET", url, index=index, headers={"accept": ACCEPT}) as response:
                 body = await read_limited(response, limit)
@@ -77,23 +83,27 @@ class Upstream:
             return await self._send(method, url, headers, None)
         token = await self._tokens.token(index)
         response = await self._send(method, url, headers, token)
-        if response.status_code == 401:
+        # An index that refuses every token must not cost a refresh for each page.
+        if response.status_code == 401 and self._clock.now() >= self._refusing.get(index.name, 0):
             await response.aclose()
             token = await self._tokens.token(index, rejected=token)
             response = await self._send(method, url, headers, token)
             if response.status_code == 401:
-                self._blame_clock(response, url)
+                self._refusing[index.name] = self._clock.now() + REFUSAL_SECONDS
+        if response.status_code == 401:
+            await response.aclose()
+            raise self._refused(response, url)
         return response
 
-    def _blame_clock(self, response: Response, url: str) -> None:
-        """Raise `ClockSkew` if a fresh token was refused and the clocks are far apart."""
+    def _refused(self, response: Response, url: str) -> SourceError | ClockSkew:
         theirs = server_time(response)
-        if theirs is not None and abs(skew := self._clock.now() - theirs) > LARGEST_SKEW:
-            raise ClockSkew(
-                f"{url} refused a fresh login, and its clock and this machine's are "
-                f"{abs(skew) / 60:.0f} minutes apart",
-                hint="set the one that is wrong",
-            )
+        if theirs is None or abs(skew := self._clock.now() - theirs) <= LARGEST_SKEW:
+            return refused(url, "HTTP 401")
+        return ClockSkew(
+            f"{url} refused a fresh login, and its clock and this machine's are "
+            f"{abs(skew) / 60:.0f} minutes apart",
+            hint="set the one that is wrong",
+        )
 
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], token: Secret | None
@@ -101,8 +111,10 @@ class Upstream:
         sent = dict(headers)
         if token is not None:
             sent["authorization"] = f"Bearer {token.reveal()}"
-        request = self._client.build_request(method, url, headers=sent)
         try:
+            request = self._client.build_request(
+                method, on_origin(origin_of(url), url), headers=sent
+            )
             return await self._client.send(request, stream=True)
         except StreamError as error:
             raise unreachable(error, url) from error
@@ -113,23 +125,21 @@ def redirect_target(response: Response, url: str, index: Index | None) -> str | 
 
     With a login at stake it may lead within the index's own folder, or, for a file, to another
     host that gets no token. A redirect elsewhere on the same origin is the way to a login page.
-    Raises `IndexRefused` or `InsecureURL`.
+    Raises `IndexRefused`, `InsecureURL` or `InvalidURL`.
     """
     location = response.headers.get("location")
     if response.status_code not in REDIRECTS or not location:
         return None
-    target = urljoin(url, location)
+    target = join(url, location)
     here, there = origin_of(url), origin_of(target)
     if here.scheme == "https" and there.scheme == "http":
         # A server behind a proxy that ends TLS may name its own http address: same host only.
         if here.host != there.host:
             raise IndexRefused(f"{url} redirects from https to plain http at {there}")
-        target = str(here) + with_scheme(target, "https").split(there.netloc, 1)[1]
-        there = here
+        target, there = on_origin(here, target), here
     if index is None or within(target, index.token_prefix):
         return target
-    is_page = url.endswith("/")
-    if there == here or is_page:
+    if there == origin_of(index.url) or url.endswith("/"):
         raise refused(url, f"it redirects to {there}{urlsplit(target).path}")
     return require_secure(target, what="the redirect", insecure_http=index.insecure_http)
 

@@ -6,10 +6,11 @@ The distinction decides whether another source may be asked, so it is made in th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from crane_core.errors import IndexBroken, IndexRefused, IndexUnreachable
 from crane_core.http import json_object
-from crane_core.index.page import HTML_TYPE, JSON_TYPE, ProjectPage, parse_html, parse_json
+from crane_core.index.page import HTML_TYPES, JSON_TYPE, ProjectPage, parse_html, parse_json
 
 NOT_FOUND_TITLE = "Crane - not found"
 
@@ -47,7 +48,7 @@ def read_project_answer(answer: PageAnswer, project: str) -> ProjectPage | Missi
         return parse_json(answer.body, answer.url)
     if answer.media_type == "application/json":
         return _plain_json(answer, project)
-    if answer.media_type in {"text/html", HTML_TYPE, "application/xhtml+xml"}:
+    if answer.media_type in HTML_TYPES:
         refuse_login_page(answer)
         return parse_html(answer.body, answer.url, project)
     raise IndexBroken(
@@ -115,14 +116,11 @@ def _plain_json(answer: PageAnswer, project: str) -> ProjectPage:
 def _crane_listing(answer: PageAnswer, data: dict[str, object], project: str) -> ProjectPage:
     """Read the JSON form of a Crane server's folder listing, by way of the HTML it stands for."""
     files = data.get("files")
-    names = [file.get("name") for file in files] if isinstance(files, list) else []
-    from html import escape
-    from urllib.parse import quote
-
-    anchors = "".join(
-        f'<a href="{escape(quote(name))}"></a>' for name in names if isinstance(name, str)
-    )
-    return parse_html(anchors.encode(), answer.url, project)
+    if not isinstance(files, list):
+        raise IndexBroken(f"{answer.url} is no folder listing", hint="check the index URL")
+    names = [file.get("name") for file in files if isinstance(file, dict)]
+    links = "".join(f'<a href="{quote(name)}"></a>' for name in names if isinstance(name, str))
+    return parse_html(f"<title>Links for</title>{links}".encode(), answer.url, project)
 
 
 def _title(body: bytes) -> str:

@@ -10,9 +10,10 @@ import html
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from urllib.parse import unquote, urldefrag, urlsplit
 
-from crane_core.errors import IndexBroken
+from crane_core.errors import IndexBroken, InvalidURL
+from crane_core.urls import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
 ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
 METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
+HTML_TYPES = frozenset({"text/html", HTML_TYPE, "application/xhtml+xml"})
 DISTRIBUTION_SUFFIXES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".egg")
 
 
@@ -54,7 +56,7 @@ class ProjectPage:
             f'    <meta name="pypi:repository-version" content="{version}">\n'
             f"    <title>Links for {name}</title>\n  </head>\n  <body>\n"
             f"    <h1>Links for {name}</h1>\n{anchors}  </body>\n</html>\n"
-        ).encode()
+        ).encode("utf-8", "xmlcharrefreplace")
 
 
 def _anchor(file: dict[str, Any]) -> str:
@@ -93,7 +95,7 @@ def parse_json(body: bytes, url: str) -> ProjectPage:
         document = json.loads(body)
         major = str(document["meta"]["api-version"]).split(".")[0]
         files = [_json_file(file, url) for file in document["files"]]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidURL) as error:
         raise IndexBroken(f"{url} is no PEP 691 page ({type(error).__name__}: {error})") from None
     if major != "1":
         raise IndexBroken(f"{url} speaks version {major} of the simple API", hint="update crane")
@@ -108,11 +110,8 @@ def _json_file(file: dict[str, Any], url: str) -> dict[str, Any]:
 
 
 def _file_url(base: str, target: str) -> str:
-    absolute = urldefrag(urljoin(base, target)).url
-    if urlsplit(absolute).scheme not in {"http", "https"}:
-        # javascript:, file:, data: have no place in an index, and a tool might open them.
-        raise ValueError(f"a file has the URL {target[:80]!r}")
-    return absolute
+    # javascript:, file:, data: have no place in an index, and a tool might open them.
+    return urldefrag(join(base, target)).url
 
 
 def parse_html(body: bytes, url: str, project: str) -> ProjectPage:
@@ -125,7 +124,10 @@ def parse_html(body: bytes, url: str, project: str) -> ProjectPage:
 
     tree = LexborHTMLParser(body)
     base = tree.css_first("base[href]")
-    base_url = urljoin(url, (base.attributes.get("href") or "") if base else "")
+    try:
+        base_url = join(url, (base.attributes.get("href") or "") if base else "")
+    except InvalidURL as error:
+        raise IndexBroken(f"{url}: {error.message}") from None
     links = list(_links(tree, base_url))
     metadata_files = {name for name, _, _ in links if name.endswith(".metadata")}
     files = [
@@ -133,6 +135,9 @@ def parse_html(body: bytes, url: str, project: str) -> ProjectPage:
         for name, target, attributes in links
         if name.endswith(DISTRIBUTION_SUFFIXES)
     ]
+    if not files and not looks_like_index(tree, url):
+        # Nothing would be worse than to take a maintenance page for *no versions*.
+        raise IndexBroken(f"{url} is no index page", hint="check the index URL")
     version = _meta(tree, "pypi:repository-version") or "1.0"
     if not version.startswith("1."):
         raise IndexBroken(f"{url} speaks version {version} of the simple API", hint="update crane")
@@ -143,12 +148,29 @@ def _links(tree: Any, base_url: str) -> Iterator[tuple[str, str, dict[str, str |
     for anchor in tree.css("a[href]"):
         attributes: dict[str, str | None] = anchor.attributes
         try:
-            target = urljoin(base_url, (attributes.get("href") or "").strip())
-            parts = urlsplit(target)
-        except ValueError:
+            target = join(base_url, (attributes.get("href") or "").strip())
+        except InvalidURL:
             continue
-        if parts.scheme in {"http", "https"}:
-            yield unquote(parts.path.rsplit("/", 1)[-1]), target, attributes
+        yield unquote(urlsplit(target).path.rsplit("/", 1)[-1]), target, attributes
+
+
+def looks_like_index(tree: Any, url: str) -> bool:
+    """Whether an HTML page is an index page, be it empty: by PEP 629's mark, its title, or links.
+
+    An index page links to what is below itself. A maintenance page, an application's shell or a
+    login page does not.
+    """
+    if _meta(tree, "pypi:repository-version"):
+        return True
+    heading = " ".join((n.text() or "").strip() for n in tree.css("title, h1")).lower()
+    if any(mark in heading for mark in ("links for", "simple index", "index of", "directory ")):
+        return True
+    return any(_is_below(target, url) for _, target, _ in _links(tree, url))
+
+
+def _is_below(target: str, url: str) -> bool:
+    root, path = urlsplit(url).path, urlsplit(target).path
+    return path.startswith(root if root.endswith("/") else root + "/") and path != root
 
 
 def _html_file(

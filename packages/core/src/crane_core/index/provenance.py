@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 from crane_core.errors import DiskFull, NotWritable
@@ -23,6 +24,8 @@ CREATE TABLE IF NOT EXISTS files (
     sha256 TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+_RELEASE_FILES = "DELETE FROM files WHERE index_url = ? AND project = ? RETURNING 1"
+_RELEASE_PROJECT = "DELETE FROM projects WHERE index_url = ? AND project = ? RETURNING 1"
 
 
 class Provenance(Protocol):
@@ -61,6 +64,7 @@ class SqliteProvenance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         private_folder(path.parent)
         with self._errors():
             path.touch(mode=PRIVATE_FILE)
@@ -106,14 +110,14 @@ class SqliteProvenance:
 
     def release(self, index_url: str, project: str) -> bool:
         """Forget a project and its files. Returns whether anything was known."""
-        where = "index_url = ? AND project = ?"
-        known = self.served(index_url, project)
-        self._rows(f"DELETE FROM files WHERE {where}", index_url, project)  # noqa: S608 - a constant
-        self._rows(f"DELETE FROM projects WHERE {where}", index_url, project)  # noqa: S608
-        return known
+        return bool(
+            self._rows(_RELEASE_FILES, index_url, project)
+            + self._rows(_RELEASE_PROJECT, index_url, project)
+        )
 
     def _rows(self, statement: str, *values: str) -> list[tuple[str, ...]]:
-        with self._errors():
+        # One connection, used from threads one at a time.
+        with self._errors(), self._lock:
             return self._database.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
