@@ -1,0 +1,178 @@
+"""No token and no secret of the gateway where somebody could read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from crane_core.config.model import Index
+from support.pips import EVERY_PIP, NEWEST, RUNNING, Pip, log_in, make_built_sdist, register
+from support.world import User, World
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+# Runs in the build backend of a build requirement: below crane, pip, and the pip that pip starts.
+SPY = """\
+import glob, json, os
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+_netrc = os.environ.get("NETRC", "")
+_seen = {{
+    "command_lines": [_read(path) for path in glob.glob("/proc/[0-9]*/cmdline")],
+    "environ": dict(os.environ),
+    "netrc": _read(_netrc),
+    "file_mode": os.stat(_netrc).st_mode,
+    "folder_mode": os.stat(os.path.dirname(_netrc)).st_mode,
+    "owner": os.stat(_netrc).st_uid,
+}}
+with open({dump!r}, "w") as _file:
+    json.dump(_seen, _file)
+"""
+
+
+@dataclass(frozen=True)
+class Install:
+    """An install with a spy in it, and all that must not be seen anywhere."""
+
+    done: CompletedProcess[str]
+    seen: dict[str, Any]
+    tokens: list[str]
+    home: Path
+
+    @property
+    def secret(self) -> str:
+        """The gateway's secret, from where pip reads it."""
+        words = self.seen["netrc"].split()
+        assert words[:3] == ["machine", "127.0.0.1", "login"]
+        secret: str = words[words.index("password") + 1]
+        assert len(secret) >= 40
+        return secret
+
+
+@pytest.fixture
+def install(
+    world: World, user: User, index: Index, make_environment: Callable[..., Path]
+) -> Callable[[Pip], Install]:
+    def run(pip: Pip) -> Install:
+        register(user, index)
+        log_in(user, world.realm, index)
+        (session,) = user.sessions.glob("*.json")
+        tokens = json.loads(session.read_text())["tokens"]
+        dump = user.home / "seen.json"
+        make_built_sdist(
+            world.private / "secret-spy", "secret-spy", prologue=SPY.format(dump=str(dump))
+        )
+        make_built_sdist(world.private / "secret-lib", "secret-lib", build_requires=["secret-spy"])
+        temporary = user.home / "tmp"
+        temporary.mkdir()
+        done = user.crane(
+            "pip", "--python", str(make_environment(pip)), "install", "-vvv", "secret-lib",
+            "--log", str(user.home / "pip.log"), *_report(pip, user.home),
+            TMPDIR=str(temporary),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        secrets = [tokens["access_token"], tokens["refresh_token"]]
+        assert all(len(token) > 20 for token in secrets)
+        return Install(done, json.loads(dump.read_text()), secrets, user.home)
+
+    return run
+
+
+def _report(pip: Pip, home: Path) -> list[str]:
+    return ["--report", str(home / "report.json")]
+
+
+@pytest.mark.parametrize("pip", EVERY_PIP, ids=str)
+def test_no_command_line_on_the_machine_shows_the_secret_or_a_token(
+    pip: Pip, install: Callable[[Pip], Install]
+) -> None:
+    found = install(pip)
+
+    lines = [line.replace("\0", " ") for line in found.seen["command_lines"]]
+    assert any("secret-spy" in line for line in lines), "the inner pip was not seen"
+    for hidden in (found.secret, *found.tokens):
+        assert not [line for line in lines if hidden in line]
+        assert hidden not in json.dumps(found.seen["environ"])
+
+
+@pytest.mark.parametrize("pip", EVERY_PIP, ids=str)
+def test_nothing_that_pip_prints_or_keeps_holds_the_secret_or_a_token(
+    pip: Pip, install: Callable[[Pip], Install]
+) -> None:
+    found = install(pip)
+
+    files = [path for path in found.home.rglob("*") if path.is_file()]
+    pips = {path for path in files if "/.local/share/crane/" not in str(path)} - {
+        found.home / "seen.json"
+    }
+    names = {path.name for path in pips}
+    assert {"pip.log", "report.json"} <= names
+    assert any("/.cache/pip/" in str(path) for path in pips), "pip cached nothing"
+    for hidden in (found.secret, *found.tokens):
+        assert hidden not in found.done.stdout
+        assert hidden not in found.done.stderr
+        assert not [path for path in pips if hidden.encode() in path.read_bytes()]
+        assert not [path for path in files if "python" in path.name and hidden in str(path)]
+
+
+def test_the_secret_lies_in_a_private_file_that_goes_away(
+    install: Callable[[Pip], Install],
+) -> None:
+    found = install(Pip(RUNNING, NEWEST))
+
+    assert stat.S_IMODE(found.seen["file_mode"]) == 0o600
+    assert stat.S_IMODE(found.seen["folder_mode"]) == 0o700
+    assert found.seen["owner"] == os.getuid()
+    path = Path(found.seen["environ"]["NETRC"])
+    assert path.is_relative_to(found.home / "tmp")
+    assert not path.exists()
+    assert not list((found.home / "tmp").iterdir())
+    assert not any(token in found.seen["netrc"] for token in found.tokens)
+
+
+def test_each_run_has_another_secret(ready: User, telling: Callable) -> None:
+    secrets = set()
+    for code in (0, 1):
+        pip = telling(code)
+        python = pip.environment / "bin" / "python"
+        keep = f'import shutil; shutil.copy(os.environ["NETRC"], {str(ready.home / "kept")!r})\n'
+        python.write_text(python.read_text().replace("code = ", keep + "code = "))
+        ready.crane("pip", "--python", str(pip.environment), "install", "x")
+        secrets.add((ready.home / "kept").read_text())
+
+    assert len(secrets) == 2
+
+
+@pytest.mark.parametrize("code", [0, 1, -9])
+def test_the_netrc_goes_away_however_pip_ends(code: int, ready: User, telling: Callable) -> None:
+    pip = telling(code)
+    temporary = ready.home / "tmp"
+    temporary.mkdir()
+
+    ready.crane("pip", "--python", str(pip.environment), "install", "x", TMPDIR=str(temporary))
+
+    assert Path(pip.told["environ"]["NETRC"]).is_relative_to(temporary)
+    assert not list(temporary.iterdir())
+
+
+def test_what_pip_prints_names_the_gateway_without_a_login(
+    world: World, ready: User, active: Path
+) -> None:
+    world.add_private("secret-lib")
+
+    done = ready.crane("pip", "install", "secret-lib")
+
+    assert "Looking in indexes: http://127.0.0.1:" in done.stdout
+    assert "@127.0.0.1" not in done.stdout

@@ -1,0 +1,193 @@
+"""crane pip on a terminal: it is pip's, and Ctrl-C ends everything."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from crane_devserver.faults import Fault
+from support.world import CRANE, SECONDS, User, World
+
+pexpect = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
+
+SLOW = 2_000  # bytes a second
+BIG = 3_000_000
+ENDS = 20  # seconds that anything may take to end
+
+
+@pytest.fixture
+def spawn(ready: User) -> Iterator[Callable[..., pexpect.spawn]]:
+    """Start crane on a terminal of its own, and leave nothing of it behind."""
+    started: list[pexpect.spawn] = []
+    ready.variables |= {"TERM": "xterm", "TMPDIR": str(ready.home / "tmp")}
+    (ready.home / "tmp").mkdir()
+
+    def start(*arguments: str) -> pexpect.spawn:
+        child = pexpect.spawn(
+            CRANE, list(arguments), env=ready.environ, cwd=str(ready.home),
+            timeout=SECONDS, encoding="utf-8", dimensions=(40, 120),
+        )  # fmt: skip
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        for process in family(child.pid) if child.isalive() else []:
+            process.kill()
+        child.close(force=True)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """Return a process and all below it."""
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def finish(child: pexpect.spawn) -> tuple[str, int]:
+    """Read to the end; return what was shown, and the exit code as a shell has it."""
+    child.expect(pexpect.EOF)
+    child.wait()
+    code = child.exitstatus if child.signalstatus is None else 128 + child.signalstatus
+    return child.before, code
+
+
+def all_end(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=ENDS)[1]
+
+
+@pytest.fixture
+def slow_download(world: World, active: Path) -> None:
+    """Let the private file take half an hour."""
+    world.add_private("secret-lib", size=BIG)
+    world.crane.faults.append(Fault("/python/secret-lib/secret_lib", bytes_per_second=SLOW))
+
+
+def test_pip_has_the_terminal_itself(spawn: Callable, telling: Callable) -> None:
+    pip = telling()
+
+    _, code = finish(spawn("pip", "--python", str(pip.environment), "install", "x"))
+
+    assert code == 0
+    assert pip.told["terminal"] == [True, True, True]
+
+
+def test_without_a_terminal_pip_has_none(ready: User, telling: Callable) -> None:
+    pip = telling()
+
+    ready.crane("pip", "--python", str(pip.environment), "install", "x")
+
+    assert pip.told["terminal"] == [False, False, False]
+
+
+def test_the_progress_bar_is_shown(world: World, active: Path, spawn: Callable) -> None:
+    world.add_private("secret-lib", size=BIG)
+
+    shown, code = finish(spawn("pip", "install", "secret-lib"))
+
+    assert code == 0, shown
+    assert "━" in shown or "\x1b[?25l" in shown
+    assert "Successfully installed secret-lib-1.0" in shown
+
+
+@pytest.mark.usefixtures("slow_download")
+def test_ctrl_c_ends_pip_and_crane_together(spawn: Callable, ready: User) -> None:
+    child = spawn("pip", "install", "secret-lib")
+    child.expect("Downloading")
+    processes = family(child.pid)
+
+    child.sendintr()
+    shown, code = finish(child)
+
+    assert len(processes) >= 2
+    assert code in {1, 130}
+    assert "Operation cancelled by user" in shown
+    assert "Traceback" not in shown
+    assert all_end(processes)
+    assert not list((ready.home / "tmp").glob("crane-*"))
+
+
+@pytest.mark.usefixtures("slow_download")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_signal_to_crane_ends_pip_too(
+    number: signal.Signals, spawn: Callable, ready: User
+) -> None:
+    child = spawn("pip", "install", "secret-lib")
+    child.expect("Downloading")
+    processes = family(child.pid)
+
+    child.kill(number)
+    shown, code = finish(child)
+
+    assert len(processes) >= 2
+    assert code == 128 + number
+    assert "Traceback" not in shown
+    assert all_end(processes)
+    assert not list((ready.home / "tmp").glob("crane-*"))
+
+
+@pytest.mark.usefixtures("slow_download")
+def test_a_terminal_that_closes_ends_everything(spawn: Callable, ready: User) -> None:
+    child = spawn("pip", "install", "secret-lib")
+    child.expect("Downloading")
+    processes = family(child.pid)
+
+    child.close(force=False)
+
+    assert all_end(processes)
+    assert not list((ready.home / "tmp").glob("crane-*"))
+
+
+@pytest.mark.usefixtures("slow_download")
+def test_a_sigterm_without_a_terminal_ends_pip_too(world: World, ready: User) -> None:
+    with subprocess.Popen(
+        [CRANE, "pip", "install", "secret-lib"], env=ready.environ, cwd=ready.home,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        for line in process.stdout:
+            if "Downloading" in line:
+                break
+        processes = family(process.pid)
+        process.terminate()
+        _, errors = process.communicate(timeout=ENDS)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in errors
+    assert all_end(processes)
+
+
+def test_a_failure_leaves_the_terminals_last_word_to_the_reason(
+    world: World, active: Path, spawn: Callable
+) -> None:
+    """Where pip is quiet, crane is not."""
+    world.add_private("secret-lib")
+    world.crane.faults.append(Fault("/python/secret-lib/", status=503))
+
+    shown, code = finish(spawn("pip", "-qqq", "install", "secret-lib"))
+
+    assert code == 1
+    assert "answered HTTP 503" in shown.splitlines()[-1]
+
+
+def test_ctrl_c_while_waiting_for_a_login_ends_quietly(
+    world: World, user: User, index: object, active: Path, spawn: Callable
+) -> None:
+    for session in user.sessions.glob("*.json"):
+        session.unlink()
+    # A browser that shows the page, and a person who never answers.
+    user.variables["BROWSER"] = "true %s"
+    child = spawn("pip", "install", "secret-lib")
+    child.expect("Ctrl-C gives up")
+    processes = family(child.pid)
+
+    child.sendintr()
+    shown, code = finish(child)
+
+    assert code == 130
+    assert "Traceback" not in shown
+    assert "interrupted" in shown
+    assert all_end(processes)
