@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urljoin, urlsplit
 
 from crane_core.errors import InsecureURL, InvalidURL
 
@@ -33,8 +33,10 @@ class Origin:
 def origin_of(url: str) -> Origin:
     """Return the origin of an http(s) URL. Raises `InvalidURL`."""
     parts = _split(url)
-    host = (parts.hostname or "").rstrip(".")
-    return Origin(parts.scheme, _ascii_host(host), parts.port or DEFAULT_PORTS[parts.scheme])
+    host = _ascii_host(parts.hostname or "").rstrip(".")
+    if not host:
+        raise InvalidURL(f"{without_login(url)!r} has no host", hint=WRITE)
+    return Origin(parts.scheme, host, parts.port or DEFAULT_PORTS[parts.scheme])
 
 
 def canonical(url: str) -> str:
@@ -51,7 +53,9 @@ def canonical(url: str) -> str:
         )
     if parts.query or parts.fragment:
         raise InvalidURL(f"{url} has a query or fragment", hint="give the plain index URL")
-    segments = [quote(unquote(s), safe="-._~!$&'()*+,;=:@") for s in parts.path.split("/") if s]
+    # As bytes: an escape need not be text.
+    raw = [unquote_to_bytes(segment) for segment in parts.path.split("/") if segment]
+    segments = [quote(segment, safe="-._~!$&'()*+,;=:@") for segment in raw]
     if ".." in segments or "." in segments:
         raise InvalidURL(f"{url} has '.' or '..' in its path", hint="give the plain index URL")
     return str(origin_of(url)) + "".join(f"/{segment}" for segment in segments)
@@ -64,7 +68,8 @@ def same_index(one: str, other: str) -> bool:
 
 def without_simple(url: str) -> str:
     """Take a last path segment `simple` (PEP 503's usual one) off a canonical URL."""
-    return url.removesuffix("/simple")
+    origin = str(origin_of(url))
+    return origin + url[len(origin) :].removesuffix("/simple")
 
 
 def within(url: str, prefix: str) -> bool:
@@ -78,14 +83,16 @@ def within(url: str, prefix: str) -> bool:
         origin = origin_of(url)
     except (ValueError, InvalidURL):
         return False
-    lowered = path.lower()
-    if any(trap in lowered for trap in ("%2f", "%5c", "\\", "%00")):
-        return False
-    segments = [unquote(segment) for segment in path.split("/")]
-    if ".." in segments or "." in segments:
-        return False
     root = urlsplit(prefix).path.rstrip("/") + "/"
-    return origin == origin_of(prefix) and (path.rstrip("/") + "/").startswith(root)
+    path = path.rstrip("/") + "/"
+    if origin != origin_of(prefix) or not path.startswith(root):
+        return False
+    # The prefix itself is as the user registered it, with whatever escapes it needs.
+    rest = path[len(root) :]
+    if any(trap in rest.lower() for trap in ("%2f", "%5c", "\\", "%00")):
+        return False
+    segments = [unquote(segment) for segment in rest.split("/")]
+    return ".." not in segments and "." not in segments
 
 
 def join(base: str, target: str) -> str:
@@ -135,6 +142,9 @@ def is_loopback(host: str) -> bool:
 
 def _split(url: str) -> SplitResult:
     shown = without_login(url)
+    # urlsplit drops some of these in silence.
+    if any(c.isspace() or not c.isprintable() for c in url.strip()):
+        raise InvalidURL(f"{shown!r} has white space or control characters in it", hint=WRITE)
     try:
         parts = urlsplit(url.strip())
         valid_port = parts.port != 0
@@ -144,8 +154,6 @@ def _split(url: str) -> SplitResult:
         raise InvalidURL(f"{shown!r} has no http(s) scheme", hint=f"write https://{_bare(shown)}")
     if not parts.hostname or not valid_port:
         raise InvalidURL(f"{shown!r} has no host", hint=WRITE)
-    if any(character.isspace() or ord(character) < 0x20 for character in parts.geturl()):
-        raise InvalidURL(f"{shown!r} has white space in it", hint=WRITE)
     return parts
 
 
@@ -168,5 +176,5 @@ def _ascii_host(host: str) -> str:
 
     try:
         return idna.encode(host.lower()).decode()
-    except idna.IDNAError:
+    except (idna.IDNAError, UnicodeError):
         raise InvalidURL(f"{host!r} is no host name", hint=WRITE) from None

@@ -120,7 +120,10 @@ def run_set(args: argparse.Namespace, here: Context) -> Result:
     from crane_cli.commands.register import forget_other_session, given
 
     before = here.config.load().find(args.index)
-    index = replace(before, **given(args))
+    values = given(args)
+    if "issuer" in values:
+        values |= {"token_endpoint": None, "device_authorization_endpoint": None}
+    index = replace(before, **values)
     here.config.save(index, replacing=before.name)
     asyncio.run(forget_other_session(here, before, index))
     return Result(f"{index.name} is updated", described(index))

@@ -160,8 +160,8 @@ async def _with_provider(
         if issuer is None:
             issuer = await discover_issuer(client, index.url, insecure_http=index.insecure_http)
         metadata = await provider_metadata(client, issuer, insecure_http=index.insecure_http)
-    if args.issuer is None:
-        _confirm(args, here, index, before, issuer)
+    if args.issuer is None and metadata.issuer is not None:
+        _confirm(args, here, index, before, metadata.issuer)
     _show(here, index, metadata)
     return replace(
         index, issuer=metadata.issuer, token_endpoint=None, device_authorization_endpoint=None

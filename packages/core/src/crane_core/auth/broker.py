@@ -58,8 +58,12 @@ class Broker:
         session = self.session(index)
         if session is not None and self._usable(session.tokens, rejected):
             return session.tokens.access_token
-        session = await self._shared(index, lambda: self._refresh(index, rejected))
-        return session.tokens.access_token
+        for _ in range(2):
+            session = await self._shared(index, lambda: self._refresh(index, rejected))
+            if session.tokens.access_token != rejected:
+                return session.tokens.access_token
+            # We joined an early refresh that failed and left the old token in use; ours must not.
+        raise login_needed(index, "the login is refused")
 
     async def close(self) -> None:
         """Wait for a refresh under way, since its answer holds the only valid refresh token."""

@@ -80,7 +80,7 @@ def _shown(uri: str, index: Index) -> str:
 def _positive(value: object, default: float) -> float:
     try:
         number = float(value) if isinstance(value, (int, float, str)) else default
-    except ValueError:
+    except (ValueError, OverflowError):
         return default
     return number if 0 < number < float("inf") else default
 
@@ -113,7 +113,7 @@ async def wait_for_tokens(
             interval = backoff = _next_interval(error, interval)
         except ProviderUnreachable:
             # RFC 8628 §3.5: exponential back-off on a connection that timed out.
-            backoff = min(backoff * 2, LONGEST_BACKOFF)
+            backoff = max(interval, min(backoff * 2, LONGEST_BACKOFF))
 
 
 def _next_interval(error: OAuthError, interval: float) -> float:

@@ -97,18 +97,20 @@ def _answer(response: Response, body: bytes | None, url: str, form: dict[str, st
     payload = json_object(body)
     if payload is not None and status == 200:
         return Answer(payload, server_time(response))
-    if payload is not None and isinstance(payload.get("error"), str):
-        _oauth_error(payload, url, form)
+    # Many servers put {"error": "Not Found"} into any failure: the status is looked at first.
     if status in {404, 405, 410}:
         raise EndpointMissing(
             f"{url} does not exist at the identity provider (HTTP {status})",
             hint="check the URL, then register the index again",
         )
-    if status >= 500 or status == 429:
+    is_oauth_error = payload is not None and isinstance(payload.get("error"), str)
+    if status >= 500 or (status == 429 and not is_oauth_error):
         raise ProviderUnreachable(
             f"the identity provider failed with HTTP {status} at {url}",
             hint="try again in a minute; you stay logged in",
         )
+    if payload is not None and is_oauth_error:
+        _oauth_error(payload, url, form)
     kind = response.headers.get("content-type", "no content type").split(";")[0]
     raise ProviderAnswer(
         f"{url} answered HTTP {status} with {kind} where JSON is due",

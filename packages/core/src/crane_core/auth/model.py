@@ -60,8 +60,8 @@ class TokenSet:
 
     def is_fresh(self, now: float) -> bool:
         """Whether it need not be refreshed yet: early by 10% of its life, 30 s at most."""
-        if self.expires_at is None:
-            return True
+        if self.expires_at is None or self.refresh_token is None:
+            return self.is_valid(now)
         early = min(30.0, max(0.0, self.expires_at - self.issued_at) * 0.1)
         return now < self.expires_at - early
 

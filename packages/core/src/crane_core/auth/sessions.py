@@ -109,9 +109,11 @@ def _decode(content: bytes) -> Session | None:
         record = json.loads(content)
         if record["format"] != FORMAT:
             return None
-        provider = ProviderMetadata(**record["provider"])
-        return Session(_tokens(record["tokens"]), provider)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        provider = record["provider"]
+        if not all(isinstance(value, (str, type(None))) for value in provider.values()):
+            return None
+        return Session(_tokens(record["tokens"]), ProviderMetadata(**provider))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         # A damaged file is no reason to fail: a new login replaces it.
         return None
 

@@ -80,10 +80,13 @@ def _seconds(payload: dict[str, Any], name: str) -> float | None:
 def _lifetime_hint(claims: dict[str, Any]) -> float | None:
     # The difference of two of the provider's own times: this machine's clock plays no part.
     start, end = claims.get("iat", claims.get("nbf")), claims.get("exp")
-    if isinstance(start, (int, float)) and isinstance(end, (int, float)):
+    if not isinstance(start, (int, float)) or not isinstance(end, (int, float)):
+        return None
+    try:
         lifetime = float(end) - float(start)
-        return lifetime if 0 < lifetime <= LONGEST_LIFE else None
-    return None
+    except OverflowError:
+        return None
+    return lifetime if 0 < lifetime <= LONGEST_LIFE else None
 
 
 def _account(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from crane_core.config.model import Configuration, Index
 from crane_core.errors import ConfigBroken, CraneError
-from crane_core.files import storage_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,17 +23,18 @@ def read_servers(path: Path, known: Configuration) -> list[Index]:
 
     An index that is registered already keeps its name. Raises `ConfigBroken`.
     """
-    with storage_errors(path):
-        text = path.read_bytes()
     try:
-        entries = json.loads(text)
+        entries = json.loads(path.read_bytes())
         servers = [
-            (url, entry["client_id"], entry["token_url"], entry["device_url"])
+            (url, *(_text(entry, key) for key in ("client_id", "token_url", "device_url")))
             for url, entry in entries.items()
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = (
+            error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        )
         raise ConfigBroken(
-            f"{path}: not a servers.json of crane-pip ({error})",
+            f"{path}: no servers.json of crane-pip ({reason})",
             hint="register the index by hand: crane index register URL",
         ) from None
     indexes = []
@@ -43,6 +43,13 @@ def read_servers(path: Path, known: Configuration) -> list[Index]:
         known = known.with_index(index)
         indexes.append(index)
     return indexes
+
+
+def _text(entry: dict[str, object], key: str) -> str:
+    value = entry[key]
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{key} is not a text")
+    return value
 
 
 def _index(

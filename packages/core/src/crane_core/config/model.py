@@ -117,9 +117,12 @@ class Configuration:
         raise NotRegistered(f'Index not found: "{name_or_url}"', hint=self._suggestion(name_or_url))
 
     def _suggestion(self, wanted: str) -> str:
-        known = [*self.indexes, *(index.url for index in self)]
-        if near := difflib.get_close_matches(wanted, known, n=1, cutoff=0.5):
-            return f'Did you mean: "{near[0]}"?'
+        # Without the scheme, which would make any two URLs alike.
+        known = {name: name for name in self.indexes}
+        known |= {index.url.partition("://")[2]: index.url for index in self}
+        bare = wanted.partition("://")[2] or wanted
+        if near := difflib.get_close_matches(bare, known, n=1, cutoff=0.6):
+            return f'Did you mean: "{known[near[0]]}"?'
         if "://" in wanted:
             return f"register it with: crane index register {wanted}"
         return "see: crane index list"

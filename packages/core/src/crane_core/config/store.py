@@ -64,23 +64,32 @@ class ConfigStore:
                 raise UsageError(
                     f"{index.name} names {taken.url} already", hint="choose another --name"
                 )
-            for other in configuration.with_index(index):
-                _update(tables, other)
-            self._write(document.as_string())
+            wanted = configuration.with_index(index)
+            for other in wanted:
+                if other != configuration.indexes.get(other.name):
+                    _update(tables, other, configuration.indexes.get(other.name))
+            self._write(document, wanted)
 
     def remove(self, name: str) -> None:
         """Take one index out."""
         with self._locked():
             text = self._text()
-            self._parse(text)
+            wanted = self._parse(text).without(name)
             document, tables = _document(text)
             tables.pop(name, None)
-            self._write(document.as_string())
+            self._write(document, wanted)
 
-    def _write(self, text: str) -> None:
-        # What we are about to write must be readable again, or the user would be locked out.
-        self._parse(text)
-        write_private(self.path, text.encode())
+    def _write(self, document: Any, wanted: Configuration) -> None:
+        text = document.as_string()
+        try:
+            faithful = self._parse(text) == wanted
+        except ConfigBroken:
+            faithful = False
+        if not faithful:
+            # Dotted keys and other rare forms that cannot be changed in place: written anew.
+            text = _anew(wanted)
+        # A linked file, as from a folder of dotfiles, stays linked.
+        write_private(self.path.resolve(), text.encode())
 
     def _text(self) -> str:
         with storage_errors(self.path):
@@ -140,9 +149,15 @@ class ConfigStore:
         values = {_KEYS[key]: value for key, value in table.items()}
         values["private"] = tuple(values.get("private", ()))
         try:
-            return Index(name=name, **values)
+            index = Index(name=name, **values)
         except CraneError as error:
             raise self._broken(f"index {name!r}: {error.message}", line) from error
+        if index.issuer is None and None in {
+            index.token_endpoint,
+            index.device_authorization_endpoint,
+        }:
+            raise self._broken(f"index {name!r} has no issuer, nor both endpoints", line)
+        return index
 
     def _broken(self, reason: str, line: int | None = None) -> ConfigBroken:
         where = f"{self.path}:{line}" if line else str(self.path)
@@ -177,16 +192,26 @@ def _document(text: str) -> tuple[Any, Any]:
     return document, document["index"]
 
 
-def _update(tables: Any, index: Index) -> None:
+def _update(tables: Any, index: Index, before: Index | None) -> None:
+    """Change a table where the index differs from what the file said before."""
     import tomlkit
 
-    if index.name not in tables:
+    if before is None:
         tables[index.name] = tomlkit.table()
     table = tables[index.name]
     for key, attribute in _KEYS.items():
-        value = getattr(index, attribute)
-        if value == _DEFAULTS[attribute]:
+        value, default = getattr(index, attribute), _DEFAULTS[attribute]
+        if value == (getattr(before, attribute) if before else default):
+            continue
+        if value == default:
             # A default is not written, so that a later default reaches everybody.
             table.pop(key, None)
-        elif table.get(key) != (wanted := list(value) if isinstance(value, tuple) else value):
-            table[key] = wanted
+        else:
+            table[key] = list(value) if isinstance(value, tuple) else value
+
+
+def _anew(configuration: Configuration) -> str:
+    document, tables = _document("")
+    for index in configuration:
+        _update(tables, index, None)
+    return str(document.as_string())
