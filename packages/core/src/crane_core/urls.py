@@ -89,7 +89,7 @@ def within(url: str, prefix: str) -> bool:
         return False
     # The prefix itself is as the user registered it, with whatever escapes it needs.
     rest = path[len(root) :]
-    if any(trap in rest.lower() for trap in ("%2f", "%5c", "\\", "%00")):
+    if any(trap in rest.lower() for trap in ("%2f", "%5c", "\\", "%00", ";", "%3b")):
         return False
     segments = [unquote(segment) for segment in rest.split("/")]
     return ".." not in segments and "." not in segments

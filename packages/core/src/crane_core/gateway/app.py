@@ -14,6 +14,7 @@ from crane_core.errors import CraneError, IndexBroken, IndexUnreachable
 from crane_core.gateway.connection import EXTENSION, Connection
 from crane_core.gateway.events import Event
 from crane_core.gateway.files import StreamBroken, filename_of
+from crane_core.gateway.guard import HEALTH
 from crane_core.gateway.pages import localised, negotiate, serialise, serialise_root
 from crane_core.gateway.responses import (
     header,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from crane_core.index.provenance import Provenance
     from crane_core.index.source import PrivateFirst, Source
 
-HEALTH = "/-/health"
 PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Tools give up on a silent page after 15 s and show no reason then; we must be the first.
 PAGE_SECONDS = 13.0
@@ -204,6 +204,9 @@ class Gateway:
     async def _file(self, request: Request, index: Index) -> None:
         url = file_url(request.scope, index)
         name = filename_of(url or request.path)
+        if url is not None and not name:
+            await request.problem(404, "crane: that is a folder; projects are below /simple/")
+            return
         if url is None or not within(url, index.token_prefix):
             await request.problem(403, f"crane: {name} is not below {index.token_prefix}")
             return

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from crane_core.gateway.peer import peer_uid
 
+LONGEST_HEAD = 64 << 10
 EXTENSION = "crane.connection"
 ABSOLUTE_FORM = "crane.absolute-form"
 
@@ -67,11 +68,32 @@ class GatewayProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, with a `Connection` in each request's scope."""
 
     _connection: Connection
+    _head_size = 0
+    _in_head = True
 
     def connection_made(self, transport: Any) -> None:
         """Put our wrapper between the protocol and its transport."""
         self._connection = Connection(transport)
         super().connection_made(cast("Any", self._connection))
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a request whose head has no end; uvicorn's parser has no limit of its own."""
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > LONGEST_HEAD:
+                self.send_400_response("The head of the request is too long.")
+                return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Stop counting."""
+        self._in_head, self._head_size = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Count again, for the next request of the connection."""
+        self._in_head = True
+        super().on_message_complete()
 
     def on_message_begin(self) -> None:
         """Start a request's scope."""

@@ -162,7 +162,7 @@ def require_file(response: Response, url: str, index: Index, *, asked_for_range:
         raise IndexBroken(f"{url} answered with a part of the file that nobody asked for")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise IndexBroken(f"{url} answered with an encoding that nobody asked for")
-    if status == 200 and _is_html(response) and is_distribution(url):
+    if status == 200 and _is_html(response) and is_distribution(url.removesuffix(".metadata")):
         raise refused(url, "it answered with a web page where a file is due")
 
 

@@ -13,6 +13,8 @@ from crane_core.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Says only that crane listens here, to whoever finds the port taken.
+HEALTH = "/-/health"
 METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -56,7 +58,8 @@ class Guard:
             yield Refusal(421, "this Host is not crane's; use the address that crane printed")
         if _from_web_page(headers):
             yield Refusal(403, "crane does not serve web pages' requests")
-        if self.secret is not None and _password(headers) != self.secret:
+        is_secret_asked = self.secret is not None and scope["path"] != HEALTH
+        if is_secret_asked and _password(headers) != self.secret:
             yield Refusal(403, "the secret of this crane process is missing or wrong")
         if self.allowed_uids is not None and peer_uid() not in {None, *self.allowed_uids}:
             yield Refusal(403, "this crane process belongs to another user")

@@ -20,7 +20,7 @@ from crane_core.gateway.connection import GatewayProtocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-GRACE = 3  # seconds that streams get to finish once the end has come
+GRACE = 2  # seconds that streams get to finish; all is over within three
 
 
 def loopback_address() -> str:

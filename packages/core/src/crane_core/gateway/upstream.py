@@ -6,7 +6,15 @@ import contextlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from crane_core.errors import ClockSkew, IndexRefused, IndexUnreachable, SourceError
+from crane_core.errors import (
+    ClockSkew,
+    IndexBroken,
+    IndexRefused,
+    IndexUnreachable,
+    InsecureURL,
+    InvalidURL,
+    SourceError,
+)
 from crane_core.http import Client, Response, StreamError, network_reason, read_limited, server_time
 from crane_core.index.answer import PageAnswer, refused
 from crane_core.index.page import ACCEPT
@@ -67,7 +75,7 @@ class Upstream:
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._send_with_token(method, url, index, headers)
             try:
-                target = redirect_target(response, url, index)
+                target = _redirect(response, url, index)
                 if target is None:
                     yield response
                     return
@@ -118,6 +126,13 @@ class Upstream:
             return await self._client.send(request, stream=True)
         except StreamError as error:
             raise unreachable(error, url) from error
+
+
+def _redirect(response: Response, url: str, index: Index | None) -> str | None:
+    try:
+        return redirect_target(response, url, index)
+    except (InvalidURL, InsecureURL) as error:
+        raise IndexBroken(f"{url} redirects badly: {error.message}") from error
 
 
 def redirect_target(response: Response, url: str, index: Index | None) -> str | None:

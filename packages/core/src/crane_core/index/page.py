@@ -1,11 +1,12 @@
 """A project page, as a PEP 691 document whose unknown keys survive.
 
 Read in this order: PEP 503 (HTML), 629 (versions), 592 (yank), 658 and 714 (metadata), 691
-(JSON), 700 (sizes), 740 (provenance).
+(JSON), 700 (sizes), 740 (provenance), 792 (status).
 """
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 from dataclasses import dataclass
@@ -42,6 +43,14 @@ class ProjectPage:
         """Return a page in which each file entry is replaced by `change(entry)`."""
         return ProjectPage({**self.document, "files": [change(file) for file in self.files]})
 
+    def _status_meta(self) -> str:
+        """Return the elements that PEP 792 has for a project's status."""
+        status = self.document.get("project-status")
+        if not isinstance(status, dict):
+            return ""
+        names = {"status": "project-status", "reason": "project-status-reason"}
+        return "".join(_status_element(names[k], status[k]) for k in names if k in status)
+
     def to_json(self) -> bytes:
         """Serialise as PEP 691 JSON."""
         return json.dumps(self.document, separators=(",", ":")).encode()
@@ -54,9 +63,14 @@ class ProjectPage:
         return (
             "<!DOCTYPE html>\n<html>\n  <head>\n"
             f'    <meta name="pypi:repository-version" content="{version}">\n'
+            f"{self._status_meta()}"
             f"    <title>Links for {name}</title>\n  </head>\n  <body>\n"
             f"    <h1>Links for {name}</h1>\n{anchors}  </body>\n</html>\n"
         ).encode("utf-8", "xmlcharrefreplace")
+
+
+def _status_element(name: str, value: object) -> str:
+    return f'    <meta name="pypi:{name}" content="{html.escape(str(value))}">\n'
 
 
 def _anchor(file: dict[str, Any]) -> str:
@@ -92,7 +106,7 @@ def core_metadata(file: dict[str, Any]) -> dict[str, str] | bool | None:
 def parse_json(body: bytes, url: str) -> ProjectPage:
     """Return the page in a PEP 691 body that was fetched from `url`. Raises `IndexBroken`."""
     try:
-        document = json.loads(body)
+        document = json.loads(body, parse_constant=_no_constant)
         major = str(document["meta"]["api-version"]).split(".")[0]
         files = [_json_file(file, url) for file in document["files"]]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidURL) as error:
@@ -102,9 +116,13 @@ def parse_json(body: bytes, url: str) -> ProjectPage:
     return ProjectPage({**document, "files": files})
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _json_file(file: dict[str, Any], url: str) -> dict[str, Any]:
     filename, target, hashes = file["filename"], file["url"], file.get("hashes", {})
-    if not isinstance(filename, str) or not isinstance(hashes, dict):
+    if not isinstance(filename, str) or not isinstance(target, str) or not isinstance(hashes, dict):
         raise TypeError("a file entry is malformed")
     return {**file, "url": _file_url(url, target), "hashes": hashes}
 
@@ -141,7 +159,11 @@ def parse_html(body: bytes, url: str, project: str) -> ProjectPage:
     version = _meta(tree, "pypi:repository-version") or "1.0"
     if not version.startswith("1."):
         raise IndexBroken(f"{url} speaks version {version} of the simple API", hint="update crane")
-    return ProjectPage({"meta": {"api-version": version}, "name": project, "files": files})
+    document = {"meta": {"api-version": version}, "name": project, "files": files}
+    if status := _meta(tree, "pypi:project-status"):
+        reason = _meta(tree, "pypi:project-status-reason")
+        document["project-status"] = {"status": status, **({"reason": reason} if reason else {})}
+    return ProjectPage(document)
 
 
 def _links(tree: Any, base_url: str) -> Iterator[tuple[str, str, dict[str, str | None]]]:
@@ -181,7 +203,7 @@ def _html_file(
     file: dict[str, Any] = {
         "filename": name,
         "url": url,
-        "hashes": {algorithm: digest.split("&")[0]} if digest else {},
+        "hashes": {algorithm: digest.split("&")[0]} if digest and _is_hash(algorithm) else {},
     }
     if requires_python := attributes.get("data-requires-python"):
         file["requires-python"] = requires_python
@@ -194,6 +216,11 @@ def _html_file(
     if provenance := attributes.get("data-provenance"):
         file["provenance"] = provenance
     return file
+
+
+def _is_hash(algorithm: str) -> bool:
+    # PEP 503 names those of hashlib; `egg` and `subdirectory` are pip's older fragments.
+    return algorithm in hashlib.algorithms_guaranteed
 
 
 def _html_metadata(attributes: dict[str, str | None]) -> dict[str, str] | bool:
