@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import crane_core.errors
 import pytest
-from crane_core.errors import CraneError
 from support.pips import RUNNING, Environments, Pip, index_of, register
 from support.world import CRANE, SECONDS, User, World
+
+import crane_core.errors
+from crane_core.errors import CraneError
 
 REPOSITORY = Path(__file__).parents[2]
 EXIT_CODES = REPOSITORY / "docs" / "reference" / "exit-codes.md"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -164,6 +165,17 @@ def test_the_right_secret_opens_pages_and_files(site: Site, locked: Gate) -> Non
     path = "/python/files/python/locked-lib/locked_lib-1.0-py3-none-any.whl"
     assert ask(locked, path, basic(SECRET, user="anybody")).status == 200
     assert ask(locked, path).status == 403
+
+
+def test_without_the_secret_all_that_is_said_is_that_crane_listens_here(
+    site: Site, locked: Gate
+) -> None:
+    """Another crane, which finds the port taken, says so; a web page does not learn even that."""
+    said = json.loads(ask(locked, "/-/health").body)
+    assert set(said) == {"service", "version"}
+    assert ask(locked, "/-/health", "origin: https://evil.example").status == 403
+    assert ask(locked, "/-/health", host="evil.example").status == 421
+    assert ask(locked, "/-/health/../python/simple/").status in {403, 404}
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs another user")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crane_core.config.model import Index
 from support.pips import (
     NEWEST,
     RUNNING,
@@ -22,6 +21,8 @@ from support.pips import (
     register,
 )
 from support.world import User, World
+
+from crane_core.config.model import Index
 
 DEFAULT = Pip(RUNNING, NEWEST)
 
@@ -88,9 +89,14 @@ class TellingPip:
     @property
     def index(self) -> str:
         """The name of the index at whose gateway URL it was told to look."""
+        return self.index_url.removesuffix("/simple/").rpartition("/")[2]
+
+    @property
+    def index_url(self) -> str:
+        """The gateway URL at which it was told to look: the last one counts."""
         arguments = self.told["arguments"]
         url: str = arguments[len(arguments) - arguments[::-1].index("--index-url")]
-        return url.removesuffix("/simple/").rpartition("/")[2]
+        return url
 
     @property
     def _note(self) -> Path:

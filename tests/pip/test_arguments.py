@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from crane_cli.commands.pip import split_python
 from crane_core.clients.pip_arguments import read_arguments
 
@@ -153,12 +154,78 @@ def test_the_proxy_is_seen(line: str, proxy: str | None) -> None:
     assert read_arguments(line.split()).proxy == proxy
 
 
-def test_added_options_come_last_but_before_the_end_of_options() -> None:
-    command = read_arguments(["install", "-i", URL, "--", "x"])
+# Each pip reads the shortest beginning that is clear among the options of its own command.
+SHORTEST = {
+    f"install --in {URL} x": (URL, ()),
+    f"download --in={URL} x": (URL, ()),
+    f"index versions --in {URL} x": (URL, ()),
+    f"install --pyp {URL} x": (URL, ()),
+    f"install --ext {URL} x": (None, (URL,)),
+    f"install --ext={URL} x": (None, (URL,)),
+}
 
-    assert command.with_options("--index-url", "U") == [
-        "install", "-i", URL, "--index-url", "U", "--", "x",
-    ]  # fmt: skip
+
+@pytest.mark.parametrize(("line", "found"), SHORTEST.items(), ids=SHORTEST)
+def test_an_index_is_found_by_the_shortest_name_that_pip_takes(
+    line: str, found: tuple[str | None, tuple[str, ...]]
+) -> None:
+    command = read_arguments(line.split())
+    assert (command.index_url, command.extra_index_urls) == found
+
+
+GATEWAY = "--index-url G --extra-index-url G1 --extra-index-url G2"
+REPLACED = {
+    f"install -i {URL} -- x": f"install {GATEWAY} -- x",
+    f"install x -i{URL} --pre": f"install {GATEWAY} x --pre",
+    f"install x --index-url={URL}": f"install {GATEWAY} x",
+    f"install --extra-index-url {URL} x --extra-index-url={OTHER}": f"install {GATEWAY} x",
+    f"install --pypi-url {URL} --extra {OTHER} x": f"install {GATEWAY} x",
+    "--proxy http://p:1 -q install x --prox=http://q:2": f"-q install {GATEWAY} x",
+    f"-i {URL} install x": f"install {GATEWAY} x",
+    f"index versions x -i {URL}": f"index {GATEWAY} versions x",
+    "install x -r": f"install {GATEWAY} x -r",
+    f"install -r -i {URL} x": f"install {GATEWAY} -r -i {URL} x",
+    f"install x -- -i {URL}": f"install {GATEWAY} x -- -i {URL}",
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), REPLACED.items(), ids=REPLACED)
+def test_the_gateways_indexes_stand_behind_the_command_in_place_of_the_users(
+    line: str, expected: str
+) -> None:
+    command = read_arguments(line.split())
+
+    assert " ".join(command.with_indexes("G", ["G1", "G2"])) == expected
+
+
+def test_letters_that_stand_before_an_index_in_one_argument_are_kept() -> None:
+    command = read_arguments(["install", f"-qi{URL}", "x"])
+
+    assert command.with_indexes("G", []) in (
+        ["install", "--index-url", "G", "-q", "x"],
+        ["install", "-q", "--index-url", "G", "x"],
+    )
+
+
+FILES = {
+    "install -r a.txt x": "install --requirement A x",
+    "install -ra.txt": "install --requirement A",
+    "install --requirement=a.txt -c a.txt": "install --requirement A --constraint A",
+    "install -qra.txt --cons a.txt": "install -q --requirement A --constraint A",
+    "install --requirem a.txt": "install --requirement A",
+    "install --build-constraint a.txt x": "install --build-constraint A x",
+    "install -r b.txt -- -r a.txt": "install -r b.txt -- -r a.txt",
+    "install -t a.txt x": "install -t a.txt x",
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), FILES.items(), ids=FILES)
+def test_a_requirements_file_is_replaced_wherever_pip_reads_one(line: str, expected: str) -> None:
+    command = read_arguments(line.split())
+
+    replaced = command.with_requirements({"a.txt": "A", "b.txt": "b.txt"}.__getitem__)
+
+    assert " ".join(replaced.arguments) == expected
 
 
 PYTHONS = {

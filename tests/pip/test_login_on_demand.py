@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crane_core.config.model import Index
-from crane_devserver.faults import Fault
 from idp.oidc import Idp
 from support.pips import MakeEnvironment, index_of, log_in, register
 from support.world import User, World, make_world
+
+from crane_core.config.model import Index
+from crane_devserver.faults import Fault
 
 
 @pytest.fixture

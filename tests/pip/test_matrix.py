@@ -6,9 +6,6 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from crane_core.config.model import Index
-from crane_core.index.provenance import SqliteProvenance
-from crane_devserver.faults import Fault
 from support.pips import (
     EVERY_PIP,
     MATRIX,
@@ -24,6 +21,10 @@ from support.pips import (
     register,
 )
 from support.world import User, World
+
+from crane_core.config.model import Index
+from crane_core.index.provenance import SqliteProvenance
+from crane_devserver.faults import Fault
 
 
 def _id(value: object) -> str:
@@ -135,6 +136,7 @@ def test_pip_shows_the_reason_and_takes_the_name_from_no_extra_index(
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert not installed(folder)
+    assert not any("secret" in r.path for r in world.public_server.requests)
     # Not only crane's own line after pip's end: pip itself says why it stopped.
     own = [line for line in done.stderr.splitlines() if line.startswith("crane: ")]
     from_pip = done.stdout + "\n".join(line for line in done.stderr.splitlines() if line not in own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,6 +138,23 @@ def test_the_users_own_netrc_entries_still_work(
     assert site.logins == ["Basic " + base64.b64encode(b"me:hunter2").decode()]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the gateway shares its address elsewhere")
+@pytest.mark.parametrize("own", ["", "machine 127.0.0.1 login me password hunter2\n"])
+def test_another_server_on_this_machine_is_not_told_the_gateways_secret(
+    own: str, world: World, ready: User, active: Path
+) -> None:
+    world.add_private("secret-lib")
+    (ready.home / ".netrc").write_text(own)
+
+    with serving(Page) as site:
+        links = f"http://127.0.0.1:{site.server_port}/wheels/"
+        done = ready.crane("pip", "install", "secret-lib", "--find-links", links)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    theirs = "Basic " + base64.b64encode(b"me:hunter2").decode()
+    assert site.logins == [theirs if own else None]
+
+
 def test_a_netrc_that_cannot_be_read_is_passed_over(
     world: World, ready: User, active: Path
 ) -> None:
@@ -160,30 +178,34 @@ def test_a_proxy_in_the_environment_does_not_stand_before_the_gateway(
         done = ready.crane("pip", "install", "secret-lib", **dict.fromkeys(names, url))
 
     assert done.returncode == 0, done.stdout + done.stderr
-    known = {urlsplit(u).netloc for u in (world.crane_url, world.public_url, world.realm.issuer)}
-    assert set(proxy.asked) <= known
+    assert set(proxy.asked) <= known_to(world)
 
 
-def by_option(user: User, active: Path) -> list[str]:
-    return ["--proxy", DEAD]
+def known_to(world: World) -> set[str]:
+    """Return the servers that the gateway may ask; it is not among them itself."""
+    return {urlsplit(u).netloc for u in (world.crane_url, world.public_url, world.realm.issuer)}
 
 
-def by_option_before_the_command(user: User, active: Path) -> list[str]:
-    return [f"--proxy={DEAD}"]
+def by_option(url: str, user: User, active: Path) -> list[str]:
+    return ["--proxy", url]
 
 
-def by_file(user: User, active: Path) -> list[str]:
-    (active / "pip.conf").write_text(f"[global]\nproxy = {DEAD}\n")
+def by_option_before_the_command(url: str, user: User, active: Path) -> list[str]:
+    return [f"--proxy={url}"]
+
+
+def by_file(url: str, user: User, active: Path) -> list[str]:
+    (active / "pip.conf").write_text(f"[global]\nproxy = {url}\n")
     return []
 
 
-def by_section_of_the_file(user: User, active: Path) -> list[str]:
-    (active / "pip.conf").write_text(f"[install]\nproxy = {DEAD}\n")
+def by_section_of_the_file(url: str, user: User, active: Path) -> list[str]:
+    (active / "pip.conf").write_text(f"[install]\nproxy = {url}\n")
     return []
 
 
-def by_variable(user: User, active: Path) -> list[str]:
-    user.variables["PIP_PROXY"] = DEAD
+def by_variable(url: str, user: User, active: Path) -> list[str]:
+    user.variables["PIP_PROXY"] = url
     return []
 
 
@@ -203,12 +225,12 @@ PIPS_AND_SETTINGS = [
 )
 def test_pips_own_proxy_does_not_stand_before_the_gateway(
     pip: Pip,
-    setting: Callable[[User, Path], list[str]],
+    setting: Callable[[str, User, Path], list[str]],
     world: World,
     ready: User,
     make_environment: Callable[..., Path],
 ) -> None:
-    """Neither for pip nor for the pip that it starts to build a source distribution."""
+    """Neither for pip nor for the pip that it starts to build; the gateway itself goes through."""
     folder = make_environment(pip)
     world.add_private("secret-backend", files={"secret_backend.py": ""})
     make_built_sdist(
@@ -217,13 +239,27 @@ def test_pips_own_proxy_does_not_stand_before_the_gateway(
         build_requires=["secret-backend"],
         prologue="import secret_backend",
     )
-    options = setting(ready, folder)
     ready.variables["PIP_RETRIES"] = "0"
 
-    done = ready.crane("pip", "--python", str(folder), *options, "install", "secret-lib")
+    with serving(Forwarder) as proxy:
+        options = setting(f"http://127.0.0.1:{proxy.server_port}", ready, folder)
+        done = ready.crane("pip", "--python", str(folder), *options, "install", "secret-lib")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert installed(folder) == {"secret_lib-1.0"}
+    assert urlsplit(world.crane_url).netloc in proxy.asked
+    assert set(proxy.asked) <= known_to(world)
+
+
+def test_hosts_that_are_listed_as_without_proxy_stay_so_for_the_gateway(
+    world: World, ready: User, active: Path
+) -> None:
+    world.add_private("secret-lib")
+
+    done = ready.crane("pip", "--proxy", DEAD, "install", "secret-lib", NO_PROXY="127.0.0.1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert installed(active) == {"secret_lib-1.0"}
 
 
 def test_pips_own_proxy_is_still_used_for_other_hosts(
@@ -237,7 +273,7 @@ def test_pips_own_proxy_is_still_used_for_other_hosts(
         done = ready.crane(
             "pip", "--proxy", f"http://127.0.0.1:{proxy.server_port}", "--retries", "0",
             "--trusted-host", "wheels.example.test",
-            "install", "secret-lib", "--find-links", links,
+            "install", "secret-lib", "--find-links", links, NO_PROXY="127.0.0.1",
         )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -251,4 +287,31 @@ def test_the_users_list_of_hosts_without_proxy_is_kept(ready: User, telling: Cal
         "pip", "--python", str(pip.environment), "install", "x", NO_PROXY="intra.example.com,::1"
     )
 
-    assert pip.told["environ"]["NO_PROXY"].split(",") == ["intra.example.com", "::1", "127.0.0.1"]
+    host = urlsplit(pip.index_url).hostname
+    for name in ("NO_PROXY", "no_proxy"):
+        assert pip.told["environ"][name].split(",")[-1] == host
+    assert pip.told["environ"]["NO_PROXY"].split(",") == ["intra.example.com", "::1", host]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:hunter2@127.0.0.1:9", "ftp://me:hunter2@p:9"])
+def test_a_proxy_that_the_gateway_cannot_use_is_told_in_one_line(
+    proxy: str, ready: User, telling: Callable
+) -> None:
+    pip = telling()
+
+    done = ready.crane("pip", "--python", str(pip.environment), "--proxy", proxy, "install", "x")
+
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    assert done.returncode == 0 or not pip.was_called
+
+
+def test_an_empty_proxy_takes_that_of_pips_files_away(
+    world: World, ready: User, active: Path
+) -> None:
+    world.add_private("secret-lib")
+    by_file(DEAD, ready, active)
+
+    done = ready.crane("pip", "install", "secret-lib", "--proxy", "", PIP_RETRIES="0")
+
+    assert done.returncode == 0, done.stdout + done.stderr

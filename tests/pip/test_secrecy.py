@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable
@@ -13,9 +14,19 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from crane_core.config.model import Index
-from support.pips import EVERY_PIP, NEWEST, RUNNING, Pip, log_in, make_built_sdist, register
+from support.pips import (
+    EVERY_PIP,
+    NEWEST,
+    RUNNING,
+    Pip,
+    leftovers,
+    log_in,
+    make_built_sdist,
+    register,
+)
 from support.world import User, World
+
+from crane_core.config.model import Index
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -33,8 +44,10 @@ _seen = {{
     "command_lines": [_read(path) for path in glob.glob("/proc/[0-9]*/cmdline")],
     "environ": dict(os.environ),
     "netrc": _read(_netrc),
-    "file_mode": os.stat(_netrc).st_mode,
-    "folder_mode": os.stat(os.path.dirname(_netrc)).st_mode,
+    "modes": {{path: os.stat(path).st_mode for path in [
+        os.path.dirname(os.path.dirname(_netrc)), os.path.dirname(_netrc),
+        *glob.glob(os.path.dirname(_netrc) + "/*"),
+    ]}},
     "owner": os.stat(_netrc).st_uid,
 }}
 with open({dump!r}, "w") as _file:
@@ -55,7 +68,10 @@ class Install:
     def secret(self) -> str:
         """The gateway's secret, from where pip reads it."""
         words = self.seen["netrc"].split()
-        assert words[:3] == ["machine", "127.0.0.1", "login"]
+        assert (words[0], words[2]) == ("machine", "login")
+        # netrc knows no ports, so the address must be the gateway's alone.
+        assert words[1].startswith("127.")
+        assert words[1] != "127.0.0.1"
         secret: str = words[words.index("password") + 1]
         assert len(secret) >= 40
         return secret
@@ -75,10 +91,13 @@ def install(
             world.private / "secret-spy", "secret-spy", prologue=SPY.format(dump=str(dump))
         )
         make_built_sdist(world.private / "secret-lib", "secret-lib", build_requires=["secret-spy"])
+        # An index line in it, so that crane makes a private copy.
+        file = user.home / "requirements.txt"
+        file.write_text(f"--extra-index-url {world.public_url}/\nsecret-lib\n")
         temporary = user.home / "tmp"
         temporary.mkdir()
         done = user.crane(
-            "pip", "--python", str(make_environment(pip)), "install", "-vvv", "secret-lib",
+            "pip", "--python", str(make_environment(pip)), "install", "-vvv", "-r", str(file),
             "--log", str(user.home / "pip.log"), *_report(pip, user.home),
             TMPDIR=str(temporary),
         )  # fmt: skip
@@ -132,39 +151,42 @@ def test_the_secret_lies_in_a_private_file_that_goes_away(
 ) -> None:
     found = install(Pip(RUNNING, NEWEST))
 
-    assert stat.S_IMODE(found.seen["file_mode"]) == 0o600
-    assert stat.S_IMODE(found.seen["folder_mode"]) == 0o700
-    assert found.seen["owner"] == os.getuid()
     path = Path(found.seen["environ"]["NETRC"])
-    assert path.is_relative_to(found.home / "tmp")
-    assert not path.exists()
+    run = found.home / ".local" / "share" / "crane" / "run"
+    modes = {Path(name): stat.S_IMODE(mode) for name, mode in found.seen["modes"].items()}
+    assert path.parent.parent == run
+    assert modes.pop(run) == modes.pop(path.parent) == 0o700
+    assert any(copy.name.endswith("requirements.txt") for copy in modes)
+    assert modes == dict.fromkeys(modes, 0o600)
+    assert found.seen["owner"] == os.getuid()
+    assert not list(run.iterdir())
     assert not list((found.home / "tmp").iterdir())
     assert not any(token in found.seen["netrc"] for token in found.tokens)
 
 
-def test_each_run_has_another_secret(ready: User, telling: Callable) -> None:
-    secrets = set()
+def test_each_run_has_another_secret_and_address(ready: User, telling: Callable) -> None:
+    secrets, addresses = set(), set()
     for code in (0, 1):
         pip = telling(code)
         python = pip.environment / "bin" / "python"
         keep = f'import shutil; shutil.copy(os.environ["NETRC"], {str(ready.home / "kept")!r})\n'
         python.write_text(python.read_text().replace("code = ", keep + "code = "))
         ready.crane("pip", "--python", str(pip.environment), "install", "x")
-        secrets.add((ready.home / "kept").read_text())
+        words = (ready.home / "kept").read_text().split()
+        secrets.add(words[words.index("password") + 1])
+        addresses.add(words[1])
 
-    assert len(secrets) == 2
+    assert len(secrets) == len(addresses) == 2
 
 
 @pytest.mark.parametrize("code", [0, 1, -9])
 def test_the_netrc_goes_away_however_pip_ends(code: int, ready: User, telling: Callable) -> None:
     pip = telling(code)
-    temporary = ready.home / "tmp"
-    temporary.mkdir()
 
-    ready.crane("pip", "--python", str(pip.environment), "install", "x", TMPDIR=str(temporary))
+    ready.crane("pip", "--python", str(pip.environment), "install", "x")
 
-    assert Path(pip.told["environ"]["NETRC"]).is_relative_to(temporary)
-    assert not list(temporary.iterdir())
+    assert not Path(pip.told["environ"]["NETRC"]).exists()
+    assert not leftovers(ready)
 
 
 def test_what_pip_prints_names_the_gateway_without_a_login(
@@ -174,5 +196,5 @@ def test_what_pip_prints_names_the_gateway_without_a_login(
 
     done = ready.crane("pip", "install", "secret-lib")
 
-    assert "Looking in indexes: http://127.0.0.1:" in done.stdout
-    assert "@127.0.0.1" not in done.stdout
+    assert re.search(r"^Looking in indexes: http://127\.[0-9.]+:\d+/", done.stdout, re.MULTILINE)
+    assert "@127." not in done.stdout

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from crane_devserver.faults import Fault
+from support.pips import leftovers
 from support.world import CRANE, SECONDS, User, World
+
+from crane_devserver.faults import Fault
 
 pexpect = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
 
@@ -23,8 +25,7 @@ ENDS = 20  # seconds that anything may take to end
 def spawn(ready: User) -> Iterator[Callable[..., pexpect.spawn]]:
     """Start crane on a terminal of its own, and leave nothing of it behind."""
     started: list[pexpect.spawn] = []
-    ready.variables |= {"TERM": "xterm", "TMPDIR": str(ready.home / "tmp")}
-    (ready.home / "tmp").mkdir()
+    ready.variables["TERM"] = "xterm"
 
     def start(*arguments: str) -> pexpect.spawn:
         child = pexpect.spawn(
@@ -107,7 +108,7 @@ def test_ctrl_c_ends_pip_and_crane_together(spawn: Callable, ready: User) -> Non
     assert "Operation cancelled by user" in shown
     assert "Traceback" not in shown
     assert all_end(processes)
-    assert not list((ready.home / "tmp").glob("crane-*"))
+    assert not leftovers(ready)
 
 
 @pytest.mark.usefixtures("slow_download")
@@ -126,7 +127,7 @@ def test_a_signal_to_crane_ends_pip_too(
     assert code == 128 + number
     assert "Traceback" not in shown
     assert all_end(processes)
-    assert not list((ready.home / "tmp").glob("crane-*"))
+    assert not leftovers(ready)
 
 
 @pytest.mark.usefixtures("slow_download")
@@ -138,7 +139,7 @@ def test_a_terminal_that_closes_ends_everything(spawn: Callable, ready: User) ->
     child.close(force=False)
 
     assert all_end(processes)
-    assert not list((ready.home / "tmp").glob("crane-*"))
+    assert not leftovers(ready)
 
 
 @pytest.mark.usefixtures("slow_download")
@@ -158,6 +159,7 @@ def test_a_sigterm_without_a_terminal_ends_pip_too(world: World, ready: User) ->
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in errors
     assert all_end(processes)
+    assert not leftovers(ready)
 
 
 def test_a_failure_leaves_the_terminals_last_word_to_the_reason(

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import crane_cli
 import pytest
 from support.pips import NEWEST, RUNNING, MakeEnvironment, Pip, installed
 from support.world import User, World
+
+import crane_cli
 
 PLAIN_PATH = "/usr/bin:/bin"
 

@@ -68,18 +68,16 @@ class PipCommand:
         option that lacks one.
         """
         options, _, command_at = self._parsed
-        gone = {
-            position
-            for option in options
-            if option.name in REPLACED
-            for position in range(option.start, option.end)
-        }
-        kept = [(i, a) for i, a in enumerate(self.arguments) if i not in gone]
+        kept = {position: [argument] for position, argument in enumerate(self.arguments)}
+        for option in options:
+            if option.name in REPLACED:
+                kept |= {position: [] for position in range(option.start, option.end)}
+                kept[option.start] = option.left
         indexes = ["--index-url", index_url]
         for url in extra_index_urls:
             indexes += ["--extra-index-url", url]
-        before = [a for i, a in kept if i <= command_at]
-        behind = [a for i, a in kept if i > command_at]
+        before = [a for i, words in kept.items() if i <= command_at for a in words]
+        behind = [a for i, words in kept.items() if i > command_at for a in words]
         return [*before, *indexes, *behind]
 
     def with_requirements(self, rewrite: Callable[[str], str]) -> PipCommand:
@@ -87,9 +85,9 @@ class PipCommand:
         arguments = list(self.arguments)
         for option in reversed(self._parsed[0]):
             if option.name in NESTED_OPTIONS and option.value is not None:
-                replacement = [option.name, rewrite(option.value)]
-                if replacement[1] != option.value:
-                    arguments[option.start : option.end] = replacement
+                name = rewrite(option.value)
+                if name != option.value:
+                    arguments[option.start : option.end] = [*option.left, option.name, name]
         return PipCommand(tuple(arguments))
 
     def _values(self, name: str) -> list[str]:

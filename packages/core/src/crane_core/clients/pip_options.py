@@ -44,6 +44,13 @@ SHORT_WITH_VALUE = {
     "t": "--target", "w": "--wheel-dir",
 }  # fmt: skip
 SHORT_WITHOUT_VALUE = {"h": "--help", "V": "--version"}
+# Gone since pip 23.1. Where it still is, a beginning that it shares is pip's to refuse.
+REMOVED = frozenset({"--install-option"})
+# These make beginnings ambiguous for `pip list` only.
+LIST_ONLY = frozenset({
+    "--exclude", "--exclude-editable", "--format", "--include-editable", "--json", "--local",
+    "--not-required", "--outdated", "--path", "--uptodate",
+})  # fmt: skip
 # `pip list` uses three letters of its own.
 LIST_SHORT = {"e": "--editable", "o": "--outdated", "u": "--uptodate"}
 SYNONYMS = {"--pypi-url": "--index-url"}
@@ -53,13 +60,20 @@ SYNONYMS = {"--pypi-url": "--index-url"}
 class Option:
     """An option as pip understands it; `start` and `end` are its place in the arguments.
 
-    `value` is None for one that takes none, or whose value is missing.
+    `value` is None for one that takes none, or whose value is missing. `before` are the letters
+    that stand before it in one argument, as in `-qr FILE`.
     """
 
     name: str
     value: str | None
     start: int
     end: int
+    before: str = ""
+
+    @property
+    def left(self) -> list[str]:
+        """What stays of its arguments when it is taken out."""
+        return [f"-{self.before}"] if self.before else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,7 @@ def _read(arguments: list[str], position: int, command: str | None) -> Iterator[
     following = arguments[position + 1] if position + 1 < len(arguments) else None
     if argument.startswith("--"):
         spelled, equals, value = argument.partition("=")
-        name = _full_name(spelled)
+        name = _full_name(spelled, command)
         if name not in WITH_VALUE or (name == "--editable" and command == "list"):
             yield Option(name, None, position, position + 1)
         elif equals:
@@ -121,20 +135,24 @@ def _cluster(
             rest = letters[number + 1 :]
             value = rest or following
             end = position + (1 if rest or following is None else 2)
-            yield Option(SHORT_WITH_VALUE[letter], value, position, end)
+            yield Option(SHORT_WITH_VALUE[letter], value, position, end, letters[:number])
             return
         else:
             name = SHORT_WITHOUT_VALUE.get(letter, f"-{letter}")
             yield Option(name, None, position, position + 1)
 
 
-def _full_name(spelled: str) -> str:
+def _full_name(spelled: str, command: str | None) -> str:
     known = WITH_VALUE | WITHOUT_VALUE
     if spelled in known:
         return spelled
-    # An ambiguous beginning is pip's to refuse; for us it is no option that we know.
-    names = {_plain(name) for name in known if name.startswith(spelled)}
-    return names.pop() if len(names) == 1 else spelled
+    known -= REMOVED if command == "list" else REMOVED | LIST_ONLY
+    names = sorted({_plain(name) for name in known if name.startswith(spelled)}, key=len)
+    # An ambiguous beginning is pip's to refuse; for us it is no option that we know. But a later
+    # pip may have added a longer name to one that was alone.
+    if names and all(name.startswith(names[0]) for name in names):
+        return names[0]
+    return spelled
 
 
 def _plain(name: str) -> str:

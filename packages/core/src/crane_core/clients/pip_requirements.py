@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 INDEX_OPTIONS = frozenset({"--index-url", "--extra-index-url"})
-NESTED_OPTIONS = frozenset({"--requirement", "--constraint"})
+NESTED_OPTIONS = frozenset({"--requirement", "--constraint", "--build-constraint"})
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 

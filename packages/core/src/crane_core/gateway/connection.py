@@ -81,7 +81,11 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > LONGEST_HEAD:
-                self.send_400_response("The head of the request is too long.")
+                cycle: Any = self.cycle
+                if cycle is None or cycle.response_complete:
+                    self.send_400_response("The head of the request is too long.")
+                else:
+                    self.transport.abort()  # an answer is under way; nothing fits into it
                 return
         super().data_received(data)
 

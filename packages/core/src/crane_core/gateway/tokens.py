@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from crane_core.auth.model import session_key
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Tools give up on a silent server after 15 seconds; they must get our reason before that.
 LOGIN_PATIENCE = 10.0
+# How long a login that was denied or given up is not asked for again, in seconds.
+REFUSAL_SECONDS = 15.0
 
 
 class TokenSource(Protocol):
@@ -39,6 +42,8 @@ class SessionTokens:
         self._login = login
         self._patience = patience
         self._logins: dict[SessionKey, asyncio.Task[Session]] = {}
+        self._refused: dict[SessionKey, tuple[float, CraneError]] = {}
+        self._clock = time.monotonic
 
     async def token(self, index: Index, *, rejected: Secret | None = None) -> Secret:
         """Return a token, after a login if one is needed and somebody is there."""
@@ -53,6 +58,9 @@ class SessionTokens:
         key = session_key(index)
         task = self._logins.get(key)
         if task is None:
+            refused, error = self._refused.get(key, (float("-inf"), needed))
+            if self._clock() - refused < REFUSAL_SECONDS:
+                raise error  # the same tool's other requests must not open a browser each
             task = asyncio.create_task(self._run_login(index))
             self._logins[key] = task
             task.add_done_callback(lambda _: self._logins.pop(key, None))
@@ -69,6 +77,7 @@ class SessionTokens:
             return await self._login.run(index)
         except CraneError as error:
             self._login.prompt.notice(error.line)
+            self._refused[session_key(index)] = (self._clock(), error)
             raise
 
     async def close(self) -> None:

@@ -159,7 +159,8 @@ def parse_html(body: bytes, url: str, project: str) -> ProjectPage:
     version = _meta(tree, "pypi:repository-version") or "1.0"
     if not version.startswith("1."):
         raise IndexBroken(f"{url} speaks version {version} of the simple API", hint="update crane")
-    document = {"meta": {"api-version": version}, "name": project, "files": files}
+    # Whatever version the page has: as JSON, 1.1 would promise sizes that HTML has no place for.
+    document = {"meta": {"api-version": "1.0"}, "name": project, "files": files}
     if status := _meta(tree, "pypi:project-status"):
         reason = _meta(tree, "pypi:project-status-reason")
         document["project-status"] = {"status": status, **({"reason": reason} if reason else {})}
