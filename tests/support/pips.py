@@ -10,23 +10,24 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+from filelock import FileLock
+from idp import flows
+from idp.oidc import Realm
+
 from crane_core.auth.model import ProviderMetadata, Session, session_key
 from crane_core.auth.sessions import SessionStore
 from crane_core.auth.tokens import read_token_response
 from crane_core.config.model import Index
 from crane_core.config.store import ConfigStore
 from crane_devserver.sdists import make_sdist
-from filelock import FileLock
-from idp import flows
-from idp.oidc import Realm
-
 from support.world import User, World
 
+MakeEnvironment = Callable[..., Path]
 NEWEST = "newest"
 PIPS = ("22.2", "23.2.1", "24.0", NEWEST)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -121,6 +122,11 @@ def installed(environment: Path) -> set[str]:
     """Return what is installed in an environment beside pip, as NAME-VERSION."""
     names = {p.name.removesuffix(".dist-info") for p in packages(environment).glob("*.dist-info")}
     return {name for name in names if not name.startswith("pip-")}
+
+
+def leftovers(user: User) -> list[Path]:
+    """Return what a run of `crane pip` that has begun keeps on disk, or has left there."""
+    return sorted((user.sessions.parent / "run").iterdir())
 
 
 def _uv(*arguments: str) -> None:
