@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+
 from crane_devserver import (
     Behaviour,
     Client,

@@ -7,6 +7,7 @@ import re
 
 import httpx2
 import pytest
+
 from crane_devserver import ProviderSettings, ScriptedBrowser
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"

@@ -7,6 +7,7 @@ import time
 
 import httpx2
 import pytest
+
 from crane_devserver import Fault
 
 WHEEL = "/private/Acme.Lib/acme_lib-1.0-py3-none-any.whl"

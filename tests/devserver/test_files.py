@@ -6,6 +6,7 @@ import os
 
 import httpx2
 import pytest
+
 from crane_devserver import STATIC_INDEX, Behaviour
 
 WHEEL = "/private/Acme.Lib/acme_lib-1.0-py3-none-any.whl"

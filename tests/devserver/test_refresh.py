@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx2
 import pytest
+
 from crane_devserver import Client, IdentityProvider, ProviderSettings, serve_in_thread
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"

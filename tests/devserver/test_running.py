@@ -13,12 +13,13 @@ from contextlib import ExitStack
 
 import httpx2
 import pytest
-from crane_devserver import DevServer, IdentityProvider, Repository, demo_server, serve_in_thread
-from crane_devserver.cli import main
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from crane_devserver import DevServer, IdentityProvider, Repository, demo_server, serve_in_thread
+from crane_devserver.cli import main
 
 USERS = {"ada": ("x", ())}
 

@@ -6,6 +6,7 @@ import time
 
 import httpx2
 import pytest
+
 from crane_devserver import CraneServer, IdentityProvider, Repository, serve_in_thread
 
 USERS = {"ada": ("x", ())}

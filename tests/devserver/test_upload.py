@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from crane_devserver import Behaviour
 
 NEW = "/private/new/deep/lib-1.0.tar.gz"

@@ -12,6 +12,8 @@ import pytest
 from support.pips import leftovers
 from support.world import CRANE, SECONDS, User
 
+from crane_cli.commands.pip import _machine
+
 WAITS = 'import sys; print("here", flush=True); sys.stdin.read()\ncode = '
 
 
@@ -77,11 +79,14 @@ def test_what_is_no_folder_of_a_run_is_left_alone(ready: User, telling: Callable
     folder = ready.sessions.parent / "run"
     folder.mkdir(mode=0o700)
     (folder / "notes").mkdir()
-    (folder / f"{2**22 + 1}-gone").mkdir()
+    here = _machine()
+    (folder / f"{2**22 + 1}-{here}-gone").mkdir()
+    (folder / f"{2**22 + 1}-{'0' * len(here)}-elsewhere").mkdir()
 
     ready.crane("pip", "--python", str(telling(3).environment), "install", "x")
 
-    assert leftovers(ready) == [folder / "notes"]
+    left = {path.name for path in leftovers(ready)}
+    assert left == {"notes", f"{2**22 + 1}-{'0' * len(here)}-elsewhere"}
 
 
 def test_an_error_before_pip_starts_leaves_nothing(ready: User, telling: Callable) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.pips import index_of, installed, log_in, register
+from support.pips import MakeEnvironment, index_of, installed, log_in, register
 from support.world import User, World, make_world
 
 from crane_core.clients.pip import choose_indexes
@@ -123,17 +123,16 @@ def test_the_first_registered_index_owns_what_both_have(
 
 
 def test_an_index_that_is_named_like_a_place_in_the_gateway_is_served(
-    world: World, ready: User, active: Path
+    world: World, user: User, make_environment: MakeEnvironment
 ) -> None:
-    index = index_of(world, name="beside-1", fallback="none", default=True)
-    register(ready, index)
-    log_in(ready, world.realm, index)
+    index = index_of(world, name="beside-1", fallback="none")
+    register(user, index)
+    log_in(user, world.realm, index)
+    user.variables["VIRTUAL_ENV"] = str(make_environment())
     world.add_private("secret-lib", "1.0")
     world.add_public("secret-lib", "9.0")
-    ready.crane("index", "remove", "python", check=True)
-    log_in(ready, world.realm, index)
 
-    done = ready.crane("pip", "install", "secret-lib", "--extra-index-url", world.public_url)
+    done = user.crane("pip", "install", "secret-lib", "--extra-index-url", world.public_url)
 
     assert not any("secret" in r.path for r in world.public_server.requests)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,12 +10,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from idp.oidc import Realm
+
 from crane_devserver.behaviour import STATIC_INDEX, Behaviour
 from crane_devserver.crane import CraneServer
 from crane_devserver.repository import Repository
 from crane_devserver.running import serve_in_thread
 from crane_devserver.wheels import make_wheel
-from idp.oidc import Realm
 
 BROWSER = f"{sys.executable} {Path(__file__).parent / 'browser.py'} %s"
 CRANE = str(Path(sys.executable).with_name("crane"))

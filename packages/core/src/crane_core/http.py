@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from crane_core import __version__
+from crane_core.errors import UsageError
 
 USER_AGENT = f"crane/{__version__}"
 MAX_JSON_BYTES = 1 << 20
@@ -51,8 +52,19 @@ def new_client(
     A redirect is a decision about the token, so the caller makes it. Proxy variables of the
     environment (`HTTPS_PROXY`, `NO_PROXY`) are honoured.
     """
+    try:
+        return _client(limits, connections, verify or trust_context())
+    except (ImportError, ValueError) as error:
+        # Of the proxy variables; the text may hold the proxy's password.
+        raise UsageError(
+            f"a proxy variable cannot be used ({type(error).__name__})",
+            hint="HTTPS_PROXY and the like take http:// and https:// proxies",
+        ) from None
+
+
+def _client(limits: TimeLimits, connections: int, verify: ssl.SSLContext) -> Client:
     return httpx2.AsyncClient(
-        verify=verify or trust_context(),
+        verify=verify,
         follow_redirects=False,
         # An empty list of domains: a session cookie of one user would outlive their token.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import command
 from crane_cli.result import Result
-from crane_core.errors import InterpreterNotFound
+from crane_core.errors import InterpreterNotFound, InvalidURL
 from crane_core.urls import without_login
 
 if TYPE_CHECKING:
@@ -57,9 +59,17 @@ def run(args: argparse.Namespace, here: Context) -> Result:
     private_folder(here.paths.run)
     _sweep(here.paths.run)
     # Holds the gateway's secret and copies of requirements files, for as long as pip runs.
-    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=here.paths.run) as folder:
+    prefix = f"{os.getpid()}-{_machine()}-"
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=here.paths.run, ignore_cleanup_errors=True
+    ) as folder:
         plan = make_plan(here, configuration, command_line, pip, Path(folder))
         return Result(exit_code=run_loop(_install(here, configuration, plan)))
+
+
+def _machine() -> str:
+    """Return a mark of this machine, or container: another one's process numbers say nothing."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def _sweep(folder: Path) -> None:
@@ -67,8 +77,9 @@ def _sweep(folder: Path) -> None:
     from crane_core.platform import is_running
 
     for left in folder.iterdir():
-        number = left.name.partition("-")[0]
-        if number.isdecimal() and not is_running(int(number)):
+        number, _, rest = left.name.partition("-")
+        ours = rest.startswith(f"{_machine()}-")
+        if ours and number.isdecimal() and not is_running(int(number)):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -116,6 +127,28 @@ class Plan:
     folder: Path
     proxy: str | None
     proxy_in_files: bool
+    files: dict[str, str]
+
+    @property
+    def local(self) -> list[str]:
+        """The extra indexes that are folders: the user's own files, which pip reads itself."""
+        return [url for url in self.indexes.beside if not _is_remote(url)]
+
+    @property
+    def remote(self) -> list[str]:
+        """The extra indexes that the gateway serves. Raises `InvalidURL` for one with a login."""
+        remote = [url for url in self.indexes.beside if _is_remote(url)]
+        for url in remote:
+            if "@" in url.partition("://")[2].partition("/")[0]:
+                raise InvalidURL(
+                    f"{without_login(url)} needs a login of its own, which crane does not pass on",
+                    hint="register it (crane index register), or call pip itself",
+                )
+        return remote
+
+
+def _is_remote(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))
 
 
 def make_plan(
@@ -128,6 +161,11 @@ def make_plan(
     rewriter = RequirementsRewriter(folder, here.environ)
     command_line = command_line.with_requirements(rewriter.rewrite)
     command = command_line.command
+    files = {
+        f"PIP_{name.upper().replace('-', '_')}": " ".join(map(rewriter.rewrite, setting[0].split()))
+        for name in ("requirement", "constraint", "build-constraint")
+        if (setting := pip.setting(name, command)) is not None
+    }
     setting = pip.setting("index-url", command)
     from_environment = setting[0] if setting and setting[1] == ":env:" else None
     extra = [*command_line.extra_index_urls, *rewriter.extra_index_urls]
@@ -139,19 +177,27 @@ def make_plan(
         list(dict.fromkeys(extra)),
         setting[0] if setting else None,
     )
-    _warn_of_links(here, [*command_line.find_links, *rewriter.find_links])
+    links = [*command_line.find_links, *rewriter.find_links]
+    if more := pip.setting("find-links", command):
+        links += more[0].split()
+    _warn(here, links, rewriter.unseen)
     proxy = pip.setting("proxy", command)
     return Plan(
         pip=pip,
         command_line=command_line,
         indexes=indexes,
         folder=folder,
-        proxy=command_line.proxy or (proxy[0] if proxy else None),
+        proxy=command_line.proxy if command_line.proxy is not None else proxy and proxy[0],
         proxy_in_files=bool(proxy and proxy[1] != ":env:"),
+        files=files,
     )
 
 
-def _warn_of_links(here: Context, links: list[str]) -> None:
+def _warn(here: Context, links: list[str], unseen: list[str]) -> None:
+    for name in unseen:
+        here.prompt.notice(
+            f"crane does not look into {without_login(name)}: an index line in it would count"
+        )
     if remote := [link for link in links if "://" in link and not link.startswith("file:")]:
         here.prompt.notice(
             f"pip takes what it likes from {without_login(remote[0])} (--find-links): "
@@ -180,14 +226,17 @@ async def _install(here: Context, configuration: Configuration, plan: Plan) -> i
     port = listener.getsockname()[1]
     secret = new_secret()
     guard = Guard(loopback_hosts(host, port), secret, my_uids())
-    beside = {f"beside-{n}": url for n, url in enumerate(plan.indexes.beside, start=1)}
+    # No index can be called like that (config/model.py).
+    beside = {f"+{n}": url for n, url in enumerate(plan.remote, start=1)}
     urls = [f"http://{host}:{port}/{name}/simple/" for name in (index.name, *beside)]
     listener.listen(2048)
     async with running(here, configuration, [index], listener, guard, observe, beside):
-        environment = child_environment(os.environ, host, urls[0], urls[1:])
-        environment |= _private_files(here, plan, host, secret)
-        arguments = plan.command_line.with_indexes(urls[0], urls[1:])
+        environment = child_environment(os.environ, host, urls[0])
+        environment |= plan.files | _private_files(here, plan, host, secret)
+        arguments = plan.command_line.with_indexes(urls[0], [*urls[1:], *plan.local])
         code = await run_attached([plan.pip.python, "-m", "pip", *arguments], environment)
+    # While signals are still caught: here is the gateway's secret.
+    shutil.rmtree(plan.folder, ignore_errors=True)
     # pip may show a part of it only, or nothing with -qq.
     for problem in problems:
         here.prompt.notice(problem)

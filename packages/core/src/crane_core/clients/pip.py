@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crane_core.errors import InvalidURL, NotRegistered
-from crane_core.urls import without_login
+from crane_core.urls import same_index, without_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,26 +39,43 @@ def choose_indexes(
     """Return the registered index that a pip command is about.
 
     `named` is its index URL (command line, requirements file, `PIP_INDEX_URL`), `extra` its extra
-    ones, `configured` that of pip's configuration files. The first registered one of `named` and
-    `extra` is the index; the others stand beside it, behind its back. Where none of them is
-    registered, a `named` one is an error, else the configured, only or default one is used.
-    Raises `NotRegistered`.
+    ones, `configured` that of pip's configuration files. Without a `named` one the configured
+    one counts if it is registered, else the only or default one. An unregistered `named` one is
+    right only beside a registered extra one, whose place it then leaves. Raises `NotRegistered`.
     """
-    urls = [*([named] if named else []), *extra]
-    for url in urls:
-        if (index := _registered(configuration, url)) is not None:
-            beside = tuple(other for other in urls if other != url)
-            # An unregistered `-i` beside it says where the rest comes from.
-            replaced = named is not None and named != url
-            return Indexes(replace(index, fallback="none") if replaced else index, beside)
+    found = next((index for url in extra if (index := _registered(configuration, url))), None)
     if named is not None:
-        shown = without_login(named)
-        raise NotRegistered(
-            f"{shown} is not a registered index",
-            hint=f"run: crane index register {shown}, or call pip itself",
-        )
+        index = _registered(configuration, named)
+        if index is None and found is not None:
+            # It says where the rest comes from.
+            return Indexes(replace(found, fallback="none"), _beside([named, *extra], found))
+        if index is None:
+            shown = without_login(named)
+            raise NotRegistered(
+                f"{shown} is not a registered index",
+                hint=f"run: crane index register {shown}, or call pip itself",
+            )
+        return Indexes(index, _beside(extra, index))
     index = _registered(configuration, configured) if configured else None
-    return Indexes(index or configuration.only_or_default(), tuple(extra))
+    if index is None:
+        try:
+            index = configuration.only_or_default()
+        except NotRegistered:
+            if found is None:
+                raise
+            index = found
+    return Indexes(index, _beside(extra, index))
+
+
+def _beside(urls: list[str], index: Index) -> tuple[str, ...]:
+    return tuple(url for url in dict.fromkeys(urls) if not _names(url, index))
+
+
+def _names(url: str, index: Index) -> bool:
+    try:
+        return same_index(without_login(url), index.url)
+    except InvalidURL:
+        return False
 
 
 def _registered(configuration: Configuration, url: str) -> Index | None:
@@ -118,17 +135,16 @@ def proxy_variables(proxy: str) -> dict[str, str]:
     return dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy)
 
 
-def child_environment(
-    environ: Mapping[str, str], host: str, index_url: str, extra_index_urls: list[str]
-) -> dict[str, str]:
-    """Return pip's environment: the gateway's indexes, reached without any proxy.
+def child_environment(environ: Mapping[str, str], host: str, index_url: str) -> dict[str, str]:
+    """Return pip's environment: the gateway's index, reached without any proxy.
 
-    The indexes stand here as well as on the command line, for the pip of build isolation.
+    It stands here as well as on the command line, for the pip of build isolation. Extra indexes
+    stand there only: pip hands them on.
     """
     child = dict(environ)
     child["PIP_INDEX_URL"] = index_url
     # A blank one takes away what configuration files say; an empty one is ignored.
-    child["PIP_EXTRA_INDEX_URL"] = " ".join(extra_index_urls) or " "
+    child["PIP_EXTRA_INDEX_URL"] = " "
     child.pop("PIP_PROXY", None)
     for name in ("NO_PROXY", "no_proxy"):
         listed = [entry for entry in child.get(name, "").split(",") if entry.strip()]
@@ -164,11 +180,16 @@ def _signals_handed_to(process: asyncio.subprocess.Process) -> Iterator[None]:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
 
-    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    loop.add_signal_handler(signal.SIGINT, _nothing)
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, hand_on, number)
     try:
         yield
     finally:
+        # A terminal that closes sends more than one: what is left to do is to clean up.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(number)
+            loop.add_signal_handler(number, _nothing)
+
+
+def _nothing() -> None:
+    """Let a signal pass."""

@@ -38,22 +38,64 @@ WITHOUT_VALUE = frozenset({
     "--prefer-binary", "--quiet", "--require-hashes", "--require-venv", "--require-virtualenv",
     "--upgrade", "--uptodate", "--use-pep517", "--user", "--verbose", "--version",
 })  # fmt: skip
-SHORT_WITH_VALUE = {
+SYNONYMS = {"--pypi-url": "--index-url"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The options of one place: long names with and without a value, and what letters mean."""
+
+    with_value: frozenset[str]
+    without_value: frozenset[str]
+    letters: dict[str, str]
+    # Spelled out only: a beginning that they share with another is that other's.
+    no_beginnings: frozenset[str] = frozenset()
+
+    def full_name(self, spelled: str) -> str:
+        """Return the long name that optparse takes `spelled` for."""
+        known = self.with_value | self.without_value
+        if spelled in known:
+            return spelled
+        beginning = {n for n in known - self.no_beginnings if n.startswith(spelled)}
+        names = sorted({_plain(name) for name in beginning}, key=len)
+        # An ambiguous beginning is pip's to refuse; for us it is no option that we know. But a
+        # later pip may have added a longer name to one that was alone.
+        if names and all(name.startswith(names[0]) for name in names):
+            return names[0]
+        return spelled
+
+
+LETTERS = {
     "C": "--config-settings", "c": "--constraint", "d": "--dest", "e": "--editable",
     "f": "--find-links", "i": "--index-url", "o": "--output", "r": "--requirement",
-    "t": "--target", "w": "--wheel-dir",
+    "t": "--target", "w": "--wheel-dir", "h": "--help", "V": "--version",
 }  # fmt: skip
-SHORT_WITHOUT_VALUE = {"h": "--help", "V": "--version"}
-# Gone since pip 23.1. Where it still is, a beginning that it shares is pip's to refuse.
-REMOVED = frozenset({"--install-option"})
 # These make beginnings ambiguous for `pip list` only.
 LIST_ONLY = frozenset({
     "--exclude", "--exclude-editable", "--format", "--include-editable", "--json", "--local",
     "--not-required", "--outdated", "--path", "--uptodate",
 })  # fmt: skip
-# `pip list` uses three letters of its own.
-LIST_SHORT = {"e": "--editable", "o": "--outdated", "u": "--uptodate"}
-SYNONYMS = {"--pypi-url": "--index-url"}
+# Gone since pip 23.1. Where it still is, a beginning that it shares is pip's to refuse.
+REMOVED = frozenset({"--install-option"})
+COMMANDS = Table(WITH_VALUE, WITHOUT_VALUE, LETTERS, REMOVED | LIST_ONLY)
+LIST = Table(
+    WITH_VALUE - {"--editable"},
+    WITHOUT_VALUE | {"--editable"},
+    {**LETTERS, "e": "--editable", "o": "--outdated", "u": "--uptodate"},
+    REMOVED,
+)
+# What may stand in a requirements file (pip's req_file.py, the same from 22.2 to 26.3).
+REQUIREMENTS = Table(
+    frozenset({
+        "--index-url", "--pypi-url", "--extra-index-url", "--constraint", "--requirement",
+        "--editable", "--find-links", "--no-binary", "--only-binary", "--trusted-host",
+        "--use-feature", "--global-option", "--hash", "--config-settings", "--config-setting",
+        "--install-option", "--all-releases", "--only-final",
+    }),
+    frozenset({"--no-index", "--prefer-binary", "--require-hashes", "--pre"}),
+    {letter: LETTERS[letter] for letter in "Ccefir"},
+    REMOVED,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +140,7 @@ def parse(arguments: list[str]) -> Parsed:
                 break
             position += 1
         elif argument.startswith("-") and argument != "-":
-            found = list(_read(arguments, position, command))
+            found = list(read_option(arguments, position, LIST if command == "list" else COMMANDS))
             options += found
             position = max((option.end for option in found), default=position + 1)
         else:
@@ -108,13 +150,27 @@ def parse(arguments: list[str]) -> Parsed:
     return Parsed(tuple(options), command, command_at)
 
 
-def _read(arguments: list[str], position: int, command: str | None) -> Iterator[Option]:
+def parse_line(words: list[str]) -> list[Option]:
+    """Read the words of a requirements file's option line, or of a requirement with options."""
+    options: list[Option] = []
+    position = 0
+    while position < len(words):
+        found = []
+        if words[position].startswith("-") and words[position] != "-":
+            found = list(read_option(words, position, REQUIREMENTS))
+        options += found
+        position = max((option.end for option in found), default=position + 1)
+    return options
+
+
+def read_option(arguments: list[str], position: int, table: Table) -> Iterator[Option]:
+    """Yield the options of one argument: one, or those of a cluster of letters."""
     argument = arguments[position]
     following = arguments[position + 1] if position + 1 < len(arguments) else None
     if argument.startswith("--"):
         spelled, equals, value = argument.partition("=")
-        name = _full_name(spelled, command)
-        if name not in WITH_VALUE or (name == "--editable" and command == "list"):
+        name = table.full_name(spelled)
+        if name not in table.with_value:
             yield Option(name, None, position, position + 1)
         elif equals:
             yield Option(_plain(name), value, position, position + 1)
@@ -122,37 +178,18 @@ def _read(arguments: list[str], position: int, command: str | None) -> Iterator[
             end = position + (1 if following is None else 2)
             yield Option(_plain(name), following, position, end)
         return
-    yield from _cluster(argument[1:], following, position, command)
+    yield from _cluster(argument[1:], following, position, table)
 
 
-def _cluster(
-    letters: str, following: str | None, position: int, command: str | None
-) -> Iterator[Option]:
+def _cluster(letters: str, following: str | None, position: int, table: Table) -> Iterator[Option]:
     for number, letter in enumerate(letters):
-        if command == "list" and letter in LIST_SHORT:
-            yield Option(LIST_SHORT[letter], None, position, position + 1)
-        elif letter in SHORT_WITH_VALUE:
+        name = table.letters.get(letter, f"-{letter}")
+        if name in table.with_value:
             rest = letters[number + 1 :]
-            value = rest or following
             end = position + (1 if rest or following is None else 2)
-            yield Option(SHORT_WITH_VALUE[letter], value, position, end, letters[:number])
+            yield Option(name, rest or following, position, end, letters[:number])
             return
-        else:
-            name = SHORT_WITHOUT_VALUE.get(letter, f"-{letter}")
-            yield Option(name, None, position, position + 1)
-
-
-def _full_name(spelled: str, command: str | None) -> str:
-    known = WITH_VALUE | WITHOUT_VALUE
-    if spelled in known:
-        return spelled
-    known -= REMOVED if command == "list" else REMOVED | LIST_ONLY
-    names = sorted({_plain(name) for name in known if name.startswith(spelled)}, key=len)
-    # An ambiguous beginning is pip's to refuse; for us it is no option that we know. But a later
-    # pip may have added a longer name to one that was alone.
-    if names and all(name.startswith(names[0]) for name in names):
-        return names[0]
-    return spelled
+        yield Option(name, None, position, position + 1)
 
 
 def _plain(name: str) -> str:

@@ -6,13 +6,20 @@ private copy, and count as if they stood on the command line.
 
 from __future__ import annotations
 
+import codecs
+import locale
+import os
 import re
 import shlex
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from crane_core.clients.pip_options import Option, parse
+from crane_core.clients.pip_options import Option, parse_line
+from crane_core.errors import UsageError
 from crane_core.files import write_private
 
 if TYPE_CHECKING:
@@ -22,83 +29,159 @@ INDEX_OPTIONS = frozenset({"--index-url", "--extra-index-url"})
 NESTED_OPTIONS = frozenset({"--requirement", "--constraint", "--build-constraint"})
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
+_CODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
+# The longer ones first: UTF-32's little-endian mark begins like UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a copy; `needs_copy` says that the file itself will not do."""
+
+    text: str
+    needs_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stead:
+    """What stands in place of an option."""
+
+    words: list[str]
+    needs_copy: bool = False
 
 
 @dataclass
 class RequirementsRewriter:
-    """Copies the files that name indexes, with everything they name; leaves the others alone."""
+    """Copies the files that name indexes, or name such a file; leaves the others alone.
+
+    What the files say is gathered here: the last index URL, the extra ones, the links, and the
+    files behind a URL, into which nobody has looked.
+    """
 
     folder: Path
     environ: Mapping[str, str]
     index_url: str | None = None
     extra_index_urls: list[str] = field(default_factory=list)
     find_links: list[str] = field(default_factory=list)
-    _copies: dict[Path, Path] = field(default_factory=dict)
+    unseen: list[str] = field(default_factory=list)
+    _copies: dict[str, str] = field(default_factory=dict)
 
     def rewrite(self, name: str) -> str:
         """Return the file to give to pip: itself, or a copy without index lines.
 
-        A file that is not there, not text, or behind a URL is left to pip.
+        A file that is not there is left to pip. Raises `UsageError` for one that is no text.
         """
-        if "://" in name:
+        path = _local_path(name)
+        if path is None:
+            self.unseen.append(name)
             return name
-        path = Path(name).expanduser().resolve()
-        if path in self._copies:
-            return str(self._copies[path])
-        self._copies[path] = path  # a file may name itself
+        key = os.path.abspath(path)  # noqa: PTH100 - pip looks beside a link, not behind it
+        if key not in self._copies:
+            self._copies[key] = name  # a file may name itself
+            self._copies[key] = self._rewritten(name, Path(key))
+        return self._copies[key]
+
+    def _rewritten(self, name: str, path: Path) -> str:
         try:
-            lines = list(_logical_lines(path.read_text(encoding="utf-8-sig")))
-        except (OSError, UnicodeDecodeError):
+            content = path.read_bytes()
+            is_stream = not stat.S_ISREG(path.stat().st_mode)
+        except OSError:
             return name
+        number = len(self._copies)
+        lines = list(_logical_lines(decode(content, name)))
         rewritten = [self._line(line, path.parent) for line in lines]
-        if rewritten == lines:
+        if not is_stream and not any(line.needs_copy for line in rewritten):
             return name
-        copy = self.folder / f"{len(self._copies)}-{path.name}"
-        write_private(copy, "".join(f"{line}\n" for line in rewritten).encode())
-        self._copies[path] = copy
+        copy = self.folder / f"{number}-{path.name}"
+        write_private(copy, "".join(f"{line.text}\n" for line in rewritten).encode())
         return str(copy)
 
-    def _line(self, line: str, folder: Path) -> str:
+    def _line(self, line: str, folder: Path) -> _Line:
         text = _VARIABLE.sub(self._expanded, _COMMENT.sub("", line)).strip()
         if not text.startswith("-"):
-            return line
+            return _Line(line)
         try:
             words = shlex.split(text)
         except ValueError:
-            return line
-        kept = words
-        for option in reversed(parse(words).options):
-            if option.value is not None:
-                kept = [*kept[: option.start], *self._kept(option, folder), *kept[option.end :]]
-        return line if kept == words else shlex.join(kept)
+            return _Line(line)
+        kept = {position: [word] for position, word in enumerate(words)}
+        needs_copy = False
+        for option in parse_line(words):
+            stead = self._stead(option, folder) if option.value is not None else None
+            if stead is not None:
+                kept |= {position: [] for position in range(option.start, option.end)}
+                kept[option.start] = [*option.left, *stead.words]
+                needs_copy = needs_copy or stead.needs_copy
+        result = [word for part in kept.values() for word in part]
+        return _Line(line if result == words else shlex.join(result), needs_copy)
 
-    def _kept(self, option: Option, folder: Path) -> list[str]:
+    def _stead(self, option: Option, folder: Path) -> _Stead | None:
+        """Return what stands in a copy in place of an option, None for the option itself."""
         value = option.value or ""
         if option.name == "--index-url":
             self.index_url = value
-        elif option.name == "--extra-index-url":
+            return _Stead([], needs_copy=True)
+        if option.name == "--extra-index-url":
             self.extra_index_urls.append(value)
-        elif option.name in NESTED_OPTIONS:
-            # Relative to the file that names it; the copy lies elsewhere.
+            return _Stead([], needs_copy=True)
+        if option.name == "--find-links":
+            self.find_links.append(value)
+            # Relative to the file if it is there, to the current folder if not; as pip does.
+            beside = folder / value
+            return _Stead([option.name, str(beside)]) if beside.exists() else None
+        if option.name in NESTED_OPTIONS:
+            # Relative to the file that names it; a copy lies elsewhere.
             nested = value if "://" in value else str(folder / value)
-            return [option.name, self.rewrite(nested)]
-        else:
-            if option.name == "--find-links":
-                self.find_links.append(value)
-            return [option.name, value]
-        return []
+            rewritten = self.rewrite(nested)
+            return _Stead([option.name, rewritten], needs_copy=rewritten != nested)
+        return None
 
     def _expanded(self, match: re.Match[str]) -> str:
-        return self.environ.get(match.group(1), match.group(0))
+        return self.environ.get(match.group(1)) or match.group(0)
+
+
+def _local_path(name: str) -> Path | None:
+    """Return the file that pip would open, None if it would fetch it."""
+    if name.lower().startswith("file:"):
+        return Path(url2pathname(urlsplit(name).path))
+    return None if "://" in name else Path(name).expanduser()
+
+
+def decode(content: bytes, name: str) -> str:
+    """Return a requirements file's text, as pip decodes it. Raises `UsageError`."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return _decoded(content[len(mark) :], encoding, name)
+    for line in content.split(b"\n")[:2]:
+        if line.startswith(b"#") and (found := _CODING.search(line)):
+            return _decoded(content, found.group(1).decode("ascii"), name)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return _decoded(content, locale.getpreferredencoding(do_setlocale=False), name)
+
+
+def _decoded(content: bytes, encoding: str, name: str) -> str:
+    try:
+        return content.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        raise UsageError(
+            f"{name} cannot be read as {encoding}", hint="save it as UTF-8, then try again"
+        ) from None
 
 
 def _logical_lines(text: str) -> Iterator[str]:
     pending = ""
     for line in text.splitlines():
-        if line.endswith("\\") and not line.lstrip().startswith("#"):
-            pending += line[:-1]
+        is_comment = re.match(r"^\s*#", line) is not None
+        if line.endswith("\\") and not is_comment:
+            pending += line.strip("\\")
             continue
-        yield pending + line
+        yield pending + (f" {line}" if is_comment and pending else line)
         pending = ""
     if pending:
         yield pending

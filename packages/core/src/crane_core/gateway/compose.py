@@ -76,10 +76,7 @@ async def gateway(
         pages = Upstream(page_client, tokens, parts.clock)
         builder = SourceBuilder(configuration, pages, provenance, parts.clock)
         private = {index.name: builder.private_first(index) for index in indexes}
-        first = next(iter(private.values()))
-        others = {
-            name: BesidePrivate(first, builder.other(url)) for name, url in (beside or {}).items()
-        }
+        others = builder.beside(next(iter(private.values())), beside) if beside else {}
         # Pages and files have clients of their own, so that long downloads block no page.
         files = FileStreamer(Upstream(file_client, tokens, parts.clock), provenance)
         try:
@@ -108,13 +105,27 @@ class SourceBuilder:
         fallback = self._fallback(index, above | {index.name})
         return PrivateFirst(private, fallback, self._provenance, self._clock)
 
-    def other(self, url: str) -> Source:
-        """Return an index that stands beside a private one, itself registered or not."""
-        registered = self._configuration.match(url)
-        if registered is None:
-            return PublicIndex(canonical(url), self._fetcher(None))
-        self.reached[registered.name] = registered
-        return PrivateIndex(registered, self._fetcher(registered), self._clock)
+    def beside(self, first: PrivateFirst, urls: Mapping[str, str]) -> dict[str, Source]:
+        """Return the indexes of one command beside its first, in their order.
+
+        Names that a registered one owns come from none that stands behind it, and from no public
+        one, the first one's fallback included.
+        """
+        owners, public = [first], dict[str, Source]()
+        sources: dict[str, Source] = {}
+        for name, url in urls.items():
+            registered = self._configuration.match(url)
+            if registered is None:
+                public[name] = PublicIndex(canonical(url), self._fetcher(None))
+            else:
+                self.reached[registered.name] = registered
+                private = PrivateIndex(registered, self._fetcher(registered), self._clock)
+                owner = PrivateFirst(private, None, self._provenance, self._clock)
+                sources[name] = BesidePrivate(tuple(owners), owner)
+                owners.append(owner)
+        if first.fallback is not None:
+            first.fallback = BesidePrivate(tuple(owners[1:]), first.fallback)
+        return sources | {n: BesidePrivate(tuple(owners), other) for n, other in public.items()}
 
     def _fallback(self, index: Index, above: frozenset[str]) -> Source | None:
         url = index.fallback_url

@@ -16,6 +16,8 @@ from crane_core.index.root import RootPage, folder_url, no_access, read_root
 from crane_core.urls import origin_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crane_core.clock import Clock
     from crane_core.config.model import Index
     from crane_core.index.page import ProjectPage
@@ -163,7 +165,7 @@ class PrivateFirst:
         self, private: PrivateIndex, fallback: Source | None, provenance: Provenance, clock: Clock
     ) -> None:
         self.private = private
-        self._fallback = fallback
+        self.fallback = fallback
         self._provenance = provenance
         self._clock = clock
         self._decided: dict[str, tuple[float, bool]] = {}
@@ -173,7 +175,7 @@ class PrivateFirst:
         owned = await self._owned_page(project)
         if owned is not None:
             return owned
-        return await self._fallback.page(project) if self._fallback else Missing()
+        return await self.fallback.page(project) if self.fallback else Missing()
 
     async def owns(self, project: str) -> bool:
         """Whether only the private index may answer for the project; recent answers count.
@@ -215,15 +217,18 @@ class PrivateFirst:
 
 @dataclass(frozen=True, slots=True)
 class BesidePrivate:
-    """Another index beside a private one: it answers only for names the private one does not own.
+    """Another index beside private ones: it answers only for names that none of them owns.
 
     So a tool that takes the highest version of all its indexes, as pip does, never sees a private
     name anywhere else.
     """
 
-    private: PrivateFirst
+    private: Sequence[PrivateFirst]
     other: Source
 
     async def page(self, project: str) -> SourcedPage | Missing:
         """Return the other index's page, or that it has none for us."""
-        return Missing() if await self.private.owns(project) else await self.other.page(project)
+        for index in self.private:
+            if await index.owns(project):
+                return Missing()
+        return await self.other.page(project)
