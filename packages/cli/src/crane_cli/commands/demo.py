@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crane_cli.context import Context
 
 PRIVATE = "crane-demo-hello"
+CRANE = (sys.executable, "-m", "crane_cli")
 
 
 def add_parser(commands: Any) -> None:
@@ -91,7 +92,13 @@ class Demo:
     def _reaches_fallback(self) -> bool:
         """Whether pip can get the public dependency at all."""
         command_line = ("pip", "download", "--quiet", "--no-deps", "iniconfig")
-        return self._crane(*command_line, "--dest", str(self.folder)) == 0
+        done = subprocess.run(
+            [*CRANE, *command_line, "--dest", str(self.folder)],
+            env=self.environ,
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode == 0
 
     def _greet(self) -> None:
         programs = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
@@ -102,7 +109,7 @@ class Demo:
     def _crane(self, *arguments: str) -> int:
         shown = " ".join(a for a in arguments if str(self.folder) not in a)
         _say(f"$ crane {shown.replace(' --report', '')}")
-        return subprocess.call([sys.executable, "-m", "crane_cli", *arguments], env=self.environ)
+        return subprocess.call([*CRANE, *arguments], env=self.environ)
 
 
 def _environment(here: Context, folder: Path, *, approve: bool) -> dict[str, str]:
