@@ -105,7 +105,8 @@ async def _ask(here: Context, parts: Auth, index: Index) -> str:
     root = await PrivateIndex(index, fetch, here.clock).root()
     if root is None and index.root_required:
         raise no_access(index.url, index.name)
-    return "answers" if root is None else f"answers, {len(root.projects)} projects"
+    count = 0 if root is None else len(root.projects)
+    return "answers" if root is None else f"answers, {count} project{'s' * (count != 1)}"
 
 
 def _table(found: list[IndexStatus], now: float) -> str:
