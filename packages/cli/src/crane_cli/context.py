@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
     from crane_cli.terminal import TerminalPrompt
     from crane_core.auth.broker import Broker
-    from crane_core.auth.login import Login
-    from crane_core.auth.sessions import SessionStore
-    from crane_core.http import Client
+    from crane_core.auth.context import AuthContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +28,6 @@ class Context:
     config: ConfigStore
     prompt: TerminalPrompt
     clock: SystemClock
-
-
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """The parts that log in and out."""
-
-    client: Client
-    store: SessionStore
-    broker: Broker
-    login: Login
 
 
 def context() -> Context:
@@ -57,17 +45,28 @@ def context() -> Context:
 
 
 @contextlib.asynccontextmanager
-async def auth(here: Context) -> AsyncIterator[Auth]:
-    """Yield what is needed to log in, with a client that is closed at the end."""
-    from crane_core.auth.broker import Broker
-    from crane_core.auth.login import Login
+async def auth(here: Context) -> AsyncIterator[AuthContext]:
+    """Yield what is needed to log in, with clients that are closed at the end."""
+    from crane_core.auth.context import AuthContext
+    from crane_core.auth.keyring_backend import find_backend
     from crane_core.auth.sessions import SessionStore
-    from crane_core.http import new_client
+    from crane_core.auth.vault import open_vault
+    from crane_core.http import Clients
 
-    store = SessionStore(here.paths.sessions)
-    async with new_client() as client:
-        broker = Broker(store, client, here.clock, here.prompt.notice)
+    vault, settle = open_vault(here.environ, here.paths.data, find_backend)
+    store = SessionStore(here.paths.sessions, vault, settle)
+    async with Clients() as clients:
+        yield AuthContext(store, clients, here.clock, here.prompt, here.environ)
+
+
+@contextlib.asynccontextmanager
+async def broker(here: Context) -> AsyncIterator[Broker]:
+    """Yield a broker, and let it finish a refresh at the end."""
+    from crane_core.auth.broker import Broker
+
+    async with auth(here) as parts:
+        broker = Broker(parts)
         try:
-            yield Auth(client, store, broker, Login(store, client, here.clock, here.prompt))
+            yield broker
         finally:
             await broker.close()

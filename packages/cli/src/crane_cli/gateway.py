@@ -52,12 +52,15 @@ async def running(
     beside: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
     """Serve these indexes on the socket until the block ends."""
-    from crane_core.gateway.compose import Parts, gateway
+    from crane_cli.context import auth
+    from crane_core.gateway.compose import gateway
     from crane_core.gateway.server import serving
 
-    parts = Parts(here.paths, here.clock, here.prompt)
     async with (
-        gateway(parts, configuration, indexes, guard, observer, beside) as app,
+        auth(here) as parts,
+        gateway(
+            parts, here.paths.provenance, configuration, indexes, guard, observer, beside
+        ) as app,
         serving(app, listener) as task,
     ):
         yield Running(listener.getsockname()[1], task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crane_core.errors import UsageError
@@ -21,20 +22,24 @@ class TerminalPrompt:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        self.use_browser = True
+        self.interactive = not _is_set(environ, "CRANE_NON_INTERACTIVE")
 
     @property
     def can_answer(self) -> bool:
         """Whether somebody is there: a terminal or a browser, and no CI."""
-        if self._environ.get("CI", "").lower() not in {"", "0", "false"}:
+        if not self.interactive or _is_set(self._environ, "CI"):
             return False
         return sys.stderr.isatty() or self.has_browser
 
     @property
     def has_browser(self) -> bool:
         """Whether a browser would open on the screen in front of the person."""
+        if not self.use_browser:
+            return False
         if self._environ.get("BROWSER"):
             return True
-        if self._on_ssh:
+        if self._on_ssh or _in_container():
             return False
         if sys.platform in {"win32", "darwin"}:
             return True
@@ -47,6 +52,14 @@ class TerminalPrompt:
     @property
     def _on_ssh(self) -> bool:
         return bool(self._environ.get("SSH_CONNECTION") or self._environ.get("SSH_TTY"))
+
+    def show_authorization(self, index: Index, url: str) -> None:
+        """Show the address of a login in the browser, and open it."""
+        self._say(
+            f"\nTo log in to {index.name} ({index.url}), continue in your browser.\n"
+            f"If none opens, go to\n\n    {url}\n\nWaiting for you; Ctrl-C gives up.\n"
+        )
+        _open_browser(url)
 
     def show_device_code(self, index: Index, request: DeviceAuthorization) -> None:
         """Show address and code (RFC 8628 §3.3), and open the browser."""
@@ -89,6 +102,15 @@ class TerminalPrompt:
 
     def _say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+def _is_set(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").lower() not in {"", "0", "false", "no"}
+
+
+def _in_container() -> bool:
+    """Whether a browser's redirect could not reach us: the marks of Docker and Podman."""
+    return any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv"))
 
 
 def _open_browser(address: str) -> None:

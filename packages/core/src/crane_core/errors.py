@@ -16,7 +16,8 @@
     │   ├── LoginNeeded (4)         nobody can answer here, or the session has ended
     │   ├── LoginDenied (11)        `access_denied`
     │   ├── LoginExpired (12)       `expired_token`, or nobody answered in time
-    │   └── ClientRejected (13)     `invalid_client`, `unauthorized_client`
+    │   ├── ClientRejected (13)     `invalid_client`, `unauthorized_client`
+    │   └── WorkloadBroken (30)     the job's surroundings owe it an identity
     ├── ProviderError
     │   ├── ProviderUnreachable (14)
     │   ├── ProviderAnswer (15)     not the JSON the RFC promises
@@ -34,7 +35,8 @@
     └── LocalError
         ├── PortTaken (24)
         ├── InterpreterNotFound (25)
-        └── ToolTooOld (28)
+        ├── ToolTooOld (28)
+        └── NoLoopback (29)
     Interrupted (130)
 
 pip uses 0-4 and 23 itself; `crane pip` hands its exit code through.
@@ -169,6 +171,16 @@ class ClientRejected(LoginError):
     exit_code = 13
 
 
+class WorkloadBroken(LoginError):
+    """The surroundings should give this job an identity, and do not.
+
+    Distinct from *not here*, for which a detector returns None: then the next one is asked.
+    """
+
+    code = "workload-broken"
+    exit_code = 30
+
+
 class ProviderError(CraneError):
     """Something about the identity provider."""
 
@@ -290,6 +302,13 @@ class ToolTooOld(LocalError):
 
     code = "tool-too-old"
     exit_code = 28
+
+
+class NoLoopback(LocalError):
+    """No port of this machine's own addresses can be listened on for the login."""
+
+    code = "no-loopback"
+    exit_code = 29
 
 
 class Interrupted(CraneError):

@@ -6,21 +6,26 @@ httpx2 is named here and nowhere else except in type hints, so that the choice s
 from __future__ import annotations
 
 import json
+import os
 import ssl
+import sys
 import zlib
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
 from crane_core import __version__
-from crane_core.errors import UsageError
+from crane_core.errors import ConfigBroken, UsageError
+from crane_core.tls import TLSSettings
 
 USER_AGENT = f"crane/{__version__}"
 MAX_JSON_BYTES = 1 << 20
+NO_SETTINGS = TLSSettings()
 
 Client = httpx2.AsyncClient
 Response = httpx2.Response
@@ -78,11 +83,54 @@ def _client(limits: TimeLimits, connections: int, verify: ssl.SSLContext) -> Cli
     )
 
 
-def trust_context() -> ssl.SSLContext:
-    """Return the system's trust; `SSL_CERT_FILE` and `SSL_CERT_DIR` count where OpenSSL is used."""
+class Clients:
+    """One client for each way to trust and to show oneself, made when first needed."""
+
+    def __init__(self, *, limits: TimeLimits = TimeLimits(), connections: int = 64) -> None:
+        self._limits = limits
+        self._connections = connections
+        self._clients: dict[TLSSettings, Client] = {}
+
+    def using(self, tls: TLSSettings = NO_SETTINGS) -> Client:
+        """Return the client with these settings. Raises `ConfigBroken` if a file is unusable."""
+        if tls not in self._clients:
+            self._clients[tls] = new_client(
+                limits=self._limits, connections=self._connections, verify=trust_context(tls)
+            )
+        return self._clients[tls]
+
+    async def __aenter__(self) -> Clients:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+
+
+def trust_context(tls: TLSSettings = NO_SETTINGS) -> ssl.SSLContext:
+    """Return the system's trust with these settings.
+
+    `SSL_CERT_FILE` counts on every system, `SSL_CERT_DIR` where OpenSSL is used. Raises
+    `ConfigBroken`.
+    """
     import truststore
 
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if sys.platform in {"win32", "darwin"} and (bundle := os.environ.get("SSL_CERT_FILE")):
+            context.load_verify_locations(bundle)
+        if tls.ca_file:
+            context.load_verify_locations(Path(tls.ca_file).expanduser())
+        if tls.client_certificate:
+            key = tls.client_certificate_key
+            context.load_cert_chain(
+                Path(tls.client_certificate).expanduser(), Path(key).expanduser() if key else None
+            )
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigBroken(
+            f"a certificate file is unusable: {error}", hint="check ca-file and client-certificate"
+        ) from None
+    return context
 
 
 def network_reason(error: Exception, url: str) -> str:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from crane_cli.commands import demo, index, login, logout, pip, serve, status, token
+from crane_cli.commands import (
+    demo,
+    explain,
+    index,
+    login,
+    logout,
+    pip,
+    serve,
+    status,
+    token,
+    vault,
+)
 
-COMMANDS = (index, login, logout, status, token, pip, serve, demo)
+COMMANDS = (index, login, logout, status, token, pip, serve, explain, vault, demo)

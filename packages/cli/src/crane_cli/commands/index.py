@@ -31,9 +31,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _add_register(actions: Any) -> None:
-    from crane_cli.commands import register
+    from crane_cli.commands import register, secret
 
     register.add_parser(actions)
+    secret.add_parser(actions)
 
 
 def _add_list(actions: Any) -> None:
@@ -70,6 +71,13 @@ def _add_import(actions: Any) -> None:
         actions, "import", run_import, "take over crane-pip's indexes", full_name="index import"
     )
     parser.add_argument("file", metavar="FILE", nargs="?", help="its servers.json")
+    parser.add_argument(
+        "--tokens",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="take its logins over too, from its tokens.json",
+    )
     add_json(parser)
 
 
@@ -139,8 +147,18 @@ def run_remove(args: argparse.Namespace, here: Context) -> Result:
     if not _shares_session(index, [i for i in configuration if i.name != index.name]):
         problem = asyncio.run(log_out(here, [index]))[index.name]
     here.config.remove(index.name)
+    _forget_secret(here, index)
     text = f"removed {index.name}" + (f"; its login was not revoked: {problem}" if problem else "")
     return Result(text, {"name": index.name, "revocation_problem": problem})
+
+
+def _forget_secret(here: Context, index: Index) -> None:
+    from crane_core.auth.credentials import secret_name
+    from crane_core.auth.keyring_backend import find_backend
+    from crane_core.auth.vault import open_vault
+
+    if secret_name(index) not in map(secret_name, here.config.load()):
+        open_vault(here.environ, here.paths.data, find_backend)[0].delete(secret_name(index))
 
 
 def _shares_session(index: Index, others: list[Index]) -> bool:
@@ -162,7 +180,20 @@ def run_import(args: argparse.Namespace, here: Context) -> Result:
         if (before := configuration.match(index.url)) is not None:
             asyncio.run(forget_other_session(here, before, index))
     lines = [f"{i.name}  {i.url}" for i in indexes] or [f"{path} holds no index"]
+    if args.tokens is not None:
+        lines += asyncio.run(_import_tokens(here, indexes, args.tokens))
     return Result("\n".join(lines), [described(i) for i in indexes])
+
+
+async def _import_tokens(here: Context, indexes: list[Index], file: str) -> list[str]:
+    from crane_cli.context import auth
+    from crane_core.auth.crane_pip import import_session, tokens_file
+
+    path = Path(file) if file else tokens_file(Path.home())
+    async with auth(here) as parts:
+        parts.store.settle(here.prompt.notice)
+        taken = [index.name for index in indexes if await import_session(parts, path, index)]
+    return [f"took over the login of {name}" for name in taken] or ["no login to take over"]
 
 
 def run_release(args: argparse.Namespace, here: Context) -> Result:

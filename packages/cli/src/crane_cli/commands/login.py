@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_index, add_json, command
 from crane_cli.result import Result
+from crane_core.config.model import GRANTS
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +23,15 @@ def add_parser(commands: Any) -> None:
     parser = command(commands, "login", run, "log in to an index")
     add_index(parser, "the only or default one if left out")
     parser.add_argument("--force", action="store_true", help="log in again if already logged in")
+    parser.add_argument("--grant", metavar="GRANT", choices=GRANTS, help=", ".join(GRANTS))
+    parser.add_argument("--account", help="log in with this one of several accounts")
+    parser.add_argument(
+        "--no-browser", action="store_true", help="open no browser; show an address and a code"
+    )
+    parser.add_argument(
+        "--non-interactive", action="store_true", help="fail at once if a person is needed"
+    )
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="wait no longer than that")
     add_json(parser)
 
 
@@ -28,25 +39,41 @@ def run(args: argparse.Namespace, here: Context) -> Result:
     """Log in, unless somebody is."""
     configuration = here.config.load()
     index = configuration.find(args.index) if args.index else configuration.only_or_default()
-    session, is_new = asyncio.run(_login(here, index, force=args.force))
-    who = session.tokens.account or "somebody"
+    if args.account is not None:
+        index = replace(index, account=args.account)
+    if args.grant is not None:
+        # For the broker too, which would else take the first grant that needs no person.
+        index = replace(index, grant=args.grant)
+    here.prompt.use_browser = here.prompt.use_browser and not args.no_browser
+    here.prompt.interactive = here.prompt.interactive and not args.non_interactive
+    session, is_new = asyncio.run(_login(args, here, index))
+    account = session.tokens.account if session else None
+    data = {"index": index.name, "account": account, "new": is_new}
+    if session is None:
+        return Result(f"{index.name} uses a token that was set for it", data)
     said = "logged in to" if is_new else "already logged in to"
-    data = {"index": index.name, "account": session.tokens.account, "new": is_new}
-    return Result(f"{said} {index.name} as {who}", data)
+    return Result(f"{said} {index.name} as {account or 'somebody'}", data)
 
 
-async def _login(here: Context, index: Index, *, force: bool) -> tuple[Session, bool]:
+async def _login(
+    args: argparse.Namespace, here: Context, index: Index
+) -> tuple[Session | None, bool]:
     from crane_cli.context import auth
+    from crane_core.auth.broker import Broker
+    from crane_core.auth.credentials import ready_token
+    from crane_core.auth.login import Login
     from crane_core.errors import LoginNeeded
 
     async with auth(here) as parts:
-        if not force:
+        if await ready_token(index, here.environ) is not None:
+            return None, False
+        broker = Broker(parts)
+        if not args.force:
+            before = broker.session(index)
             try:
-                await parts.broker.access_token(index)
+                await broker.access_token(index)
             except LoginNeeded:
                 pass
             else:
-                session = parts.broker.session(index)
-                assert session is not None
-                return session, False
-        return await parts.login.run(index), True
+                return broker.session(index), before is None
+        return await Login(parts, args.grant, args.timeout).run(index), True

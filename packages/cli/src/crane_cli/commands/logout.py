@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_index, add_json, command
@@ -19,6 +20,7 @@ def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = command(commands, "logout", run, "revoke a login and delete its tokens")
     add_index(parser, "the only or default one if left out")
+    parser.add_argument("--account", help="log out this one of several accounts")
     parser.add_argument("--all", action="store_true", help="log out of every index")
     add_json(parser)
 
@@ -31,6 +33,8 @@ def run(args: argparse.Namespace, here: Context) -> Result:
     else:
         one = configuration.find(args.index) if args.index else configuration.only_or_default()
         indexes = [one]
+    if args.account is not None:
+        indexes = [replace(index, account=args.account) for index in indexes]
     problems = asyncio.run(log_out(here, indexes))
     lines = [
         f"logged out of {index.name}"
@@ -47,5 +51,5 @@ async def log_out(here: Context, indexes: list[Index]) -> dict[str, str | None]:
     from crane_core.auth.login import Logout
 
     async with auth(here) as parts:
-        logout = Logout(parts.store, parts.client)
+        logout = Logout(parts)
         return {index.name: await logout.run(index) for index in indexes}

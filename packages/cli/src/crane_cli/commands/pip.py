@@ -262,10 +262,15 @@ def _private_files(here: Context, plan: Plan, host: str, secret: Secret) -> dict
 async def ensure_login(here: Context, index: Index) -> None:
     """Log in before pip starts, so that the prompt does not stand in its progress bar."""
     from crane_cli.context import auth
+    from crane_core.auth.broker import Broker
+    from crane_core.auth.login import Login
     from crane_core.errors import LoginNeeded
 
     async with auth(here) as parts:
+        broker = Broker(parts)
         try:
-            await parts.broker.access_token(index)
+            await broker.access_token(index)
         except LoginNeeded:
-            await parts.login.run(index)
+            await Login(parts).run(index)
+        finally:
+            await broker.close()

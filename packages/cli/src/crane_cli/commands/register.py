@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command
 from crane_cli.result import Result
+from crane_core.config.model import CLIENT_AUTHS, GRANTS
 from crane_core.errors import IssuerRejected, UsageError
 
 if TYPE_CHECKING:
@@ -17,9 +18,25 @@ if TYPE_CHECKING:
     from crane_core.auth.model import ProviderMetadata
     from crane_core.config.model import Index
 
+MORE_SETTINGS = {
+    "--grant": "how to log in, where crane should not choose",
+    "--account": "which of several accounts to use",
+    "--redirect-uri": "for a login in the browser (http://127.0.0.1/callback if left out)",
+    "--client-auth": "how the client proves itself",
+    "--client-secret-file": "file with the client secret",
+    "--client-key-file": "PEM file with the client's private key (private_key_jwt)",
+    "--workload-audience": "audience of the identity token of a CI job or cluster",
+    "--token-command": "command that prints an access token, in place of a login",
+    "--ca-file": "PEM file of a private CA of the index and its provider",
+    "--client-certificate": "PEM file of a client certificate (mutual TLS)",
+    "--client-certificate-key": "PEM file of its key, if that is not in it",
+}
+CHOICES = {"--grant": GRANTS, "--client-auth": CLIENT_AUTHS}
 SETTINGS = (
     "name", "issuer", "client_id", "scope", "audience", "resource", "fallback", "private",
-    "root_required", "default", "insecure_http",
+    "root_required", "default", "insecure_http", "grant", "account", "share_login",
+    "redirect_uri", "client_auth", "client_secret_file", "client_key_file", "workload_audience",
+    "token_command", "ca_file", "client_certificate", "client_certificate_key",
 )  # fmt: skip
 EPILOG = """\
 examples:
@@ -80,6 +97,15 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--default", action=a.BooleanOptionalAction, default=None, help="use it if none is named"
+    )
+    more = parser.add_argument_group("less often")
+    for option, text in MORE_SETTINGS.items():
+        more.add_argument(option, help=text, choices=CHOICES.get(option))
+    more.add_argument(
+        "--share-login",
+        action=a.BooleanOptionalAction,
+        default=None,
+        help="use the login of other indexes at the same provider, and lend them this one",
     )
     parser.add_argument(
         "--insecure-http",
@@ -151,11 +177,12 @@ async def _with_provider(
 ) -> Index:
     """Return the index with its provider: given by hand, or found, checked and confirmed."""
     from crane_core.auth.discovery import discover_issuer, provider_metadata
-    from crane_core.http import new_client
+    from crane_core.http import Clients
 
     if args.endpoints:
         return index
-    async with new_client() as client:
+    async with Clients() as clients:
+        client = clients.using(index.tls)
         issuer = args.issuer
         if issuer is None:
             issuer = await discover_issuer(client, index.url, insecure_http=index.insecure_http)
@@ -188,15 +215,23 @@ def _confirm(
 def _show(here: Context, index: Index, metadata: ProviderMetadata) -> None:
     here.prompt.notice(f"issuer {metadata.issuer}, client id {index.client_id}")
     if metadata.device_authorization_endpoint is None:
-        here.prompt.notice("that provider does not offer the device flow; logging in will fail")
+        here.prompt.notice(
+            "that provider does not offer the device flow: logins need a browser on this machine"
+        )
 
 
 async def forget_other_session(here: Context, before: Index, index: Index) -> None:
-    """Delete the tokens of a registration that has changed, so that none outlives its entry."""
+    """Delete the tokens of a registration that has changed, so that none outlives its entry.
+
+    Those of another account stay, and those that another index uses.
+    """
     from crane_cli.context import auth
     from crane_core.auth.login import Logout
     from crane_core.auth.model import session_key
 
-    if session_key(before) != session_key(index):
+    old, new = replace(before, account=None), replace(index, account=None)
+    others = [i for i in here.config.load() if i.name not in {before.name, index.name}]
+    kept = {session_key(replace(i, account=None)) for i in (new, *others)}
+    if session_key(old) not in kept:
         async with auth(here) as parts:
-            await Logout(parts.store, parts.client).run(before)
+            await Logout(parts).run(old)

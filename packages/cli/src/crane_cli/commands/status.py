@@ -14,7 +14,9 @@ from crane_cli.result import Result
 if TYPE_CHECKING:
     import argparse
 
-    from crane_cli.context import Auth, Context
+    from crane_cli.context import Context
+    from crane_core.auth.broker import Broker
+    from crane_core.auth.context import AuthContext
     from crane_core.auth.model import TokenSet
     from crane_core.config.model import Index
 
@@ -46,29 +48,35 @@ def run(args: argparse.Namespace, here: Context) -> Result:
     indexes = [configuration.find(args.index)] if args.index else list(configuration)
     if not indexes:
         text = "no index is registered; run: crane index register https://HOST/PATH"
-        return Result(text, {"indexes": [], "storage": str(here.paths.sessions)})
-    found = asyncio.run(_all(here, indexes))
-    data = {"indexes": [asdict(s) for s in found], "storage": str(here.paths.sessions)}
+        return Result(text, {"indexes": [], "storage": None})
+    found, place = asyncio.run(_all(here, indexes))
+    data = {"indexes": [asdict(s) for s in found], "storage": place}
     code = next((s.exit_code for s in found if s.exit_code), 0)
-    text = f"{_table(found, here.clock.now())}\ntokens: private files in {here.paths.sessions}"
+    text = f"{_table(found, here.clock.now())}\nlogins are kept in {place}"
     return Result(text, data, code)
 
 
-async def _all(here: Context, indexes: list[Index]) -> list[IndexStatus]:
+async def _all(here: Context, indexes: list[Index]) -> tuple[list[IndexStatus], str]:
     from crane_cli.context import auth
+    from crane_core.auth.broker import Broker
 
     async with auth(here) as parts:
-        return list(await asyncio.gather(*(_one(here, parts, index) for index in indexes)))
+        broker = Broker(parts)
+        try:
+            found = await asyncio.gather(*(_one(here, parts, broker, i) for i in indexes))
+        finally:
+            await broker.close()
+        return list(found), parts.store.vault.place
 
 
-async def _one(here: Context, parts: Auth, index: Index) -> IndexStatus:
+async def _one(here: Context, parts: AuthContext, broker: Broker, index: Index) -> IndexStatus:
     from crane_core.errors import CraneError
 
     try:
-        answer, code = await _ask(here, parts, index), 0
+        answer, code = await _ask(here, parts, broker, index), 0
     except CraneError as error:
         answer, code = error.line, error.exit_code
-    session = parts.broker.session(index)
+    session = broker.session(index)
     tokens = session.tokens if session else None
     now = here.clock.now()
     logged_in = tokens is not None and (tokens.is_valid(now) or tokens.can_refresh(now))
@@ -88,7 +96,7 @@ def _session_end(tokens: TokenSet) -> float | None:
     return tokens.refresh_expires_at if tokens.refresh_token else tokens.expires_at
 
 
-async def _ask(here: Context, parts: Auth, index: Index) -> str:
+async def _ask(here: Context, parts: AuthContext, broker: Broker, index: Index) -> str:
     from functools import partial
 
     from crane_core.gateway.upstream import Upstream
@@ -99,9 +107,9 @@ async def _ask(here: Context, parts: Auth, index: Index) -> str:
         """Tokens without a login: a status command asks nobody."""
 
         async def token(self, index: Index, *, rejected: Any = None) -> Any:
-            return await parts.broker.access_token(index, rejected=rejected)
+            return await broker.access_token(index, rejected=rejected)
 
-    fetch = partial(Upstream(parts.client, StoredTokens(), here.clock).page, index=index)
+    fetch = partial(Upstream(parts.clients, StoredTokens(), here.clock).page, index=index)
     root = await PrivateIndex(index, fetch, here.clock).root()
     if root is None and index.root_required:
         raise no_access(index.url, index.name)

@@ -29,9 +29,9 @@ def run(args: argparse.Namespace, here: Context) -> Result:
 
 
 async def _token(here: Context, index: Index) -> str:
-    from crane_cli.context import auth
+    from crane_cli.context import broker
 
-    async with auth(here) as parts:
-        token = await parts.broker.access_token(index)
+    async with broker(here) as owner:
+        token = await owner.access_token(index)
         # The one place where a token is shown: the user asked for nothing else.
         return token.reveal()

@@ -6,6 +6,9 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from crane_core.auth.choose import may_be_unattended
+from crane_core.auth.credentials import ready_token
+from crane_core.auth.discovery import index_provider
 from crane_core.auth.endpoint import OAuthError, post_form
 from crane_core.auth.model import Session, session_key
 from crane_core.auth.tokens import read_token_response
@@ -14,11 +17,9 @@ from crane_core.errors import LoginNeeded, ProviderError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from crane_core.auth.context import AuthContext
     from crane_core.auth.model import SessionKey, TokenSet
-    from crane_core.auth.sessions import SessionStore
-    from crane_core.clock import Clock
     from crane_core.config.model import Index
-    from crane_core.http import Client
     from crane_core.secret import Secret
 
 # `invalid_target` is here since providers burn the refresh token before they check the target.
@@ -36,13 +37,10 @@ class Broker:
     answer under way, which ends in a new login.
     """
 
-    def __init__(
-        self, store: SessionStore, client: Client, clock: Clock, notice: Callable[[str], None]
-    ) -> None:
-        self._store = store
-        self._client = client
-        self._clock = clock
-        self._notice = notice
+    def __init__(self, context: AuthContext) -> None:
+        self._context = context
+        self._store = context.store
+        self._clock = context.clock
         self._refreshing: dict[SessionKey, asyncio.Task[Session]] = {}
 
     def session(self, index: Index) -> Session | None:
@@ -55,6 +53,11 @@ class Broker:
         Raises `LoginNeeded` when only a person can help, `ProviderUnreachable` when the provider
         is down and no valid token is left.
         """
+        ready = await ready_token(index, self._context.environ)
+        if ready is not None:
+            if ready == rejected:
+                raise login_needed(index, "the token that was set for it is refused")
+            return ready
         session = self.session(index)
         if session is not None and self._usable(session.tokens, rejected):
             return session.tokens.access_token
@@ -89,46 +92,66 @@ class Broker:
         key = session_key(index)
 
         def waiting() -> None:
-            self._notice(f"waiting for another crane process to refresh the login of {index.name}")
+            self._context.prompt.notice(
+                f"waiting for another crane process to refresh the login of {index.name}"
+            )
 
         async with self._store.lock(key, "refresh", timeout=REFRESH_LOCK_LIMIT, notice=waiting):
             session = self._store.read(key)
-            if session is None:
-                raise login_needed(index, "nobody is logged in")
-            if self._usable(session.tokens, rejected):
+            if session is not None and self._usable(session.tokens, rejected):
                 return session
             try:
                 renewed = await self._renew(index, session)
-            except ProviderError:
-                if session.tokens.access_token != rejected and session.tokens.is_valid(
-                    self._clock.now()
-                ):
+            except (LoginNeeded, ProviderError):
+                if session is not None and self._still_good(session.tokens, rejected):
                     return session  # due for a refresh, but good for a while yet
                 raise
             self._store.write(key, renewed)
             return renewed
 
-    async def _renew(self, index: Index, session: Session) -> Session:
-        tokens = session.tokens
+    def _still_good(self, tokens: TokenSet, rejected: Secret | None) -> bool:
+        return tokens.access_token != rejected and tokens.is_valid(self._clock.now())
+
+    async def _renew(self, index: Index, session: Session | None) -> Session:
+        """Refresh; where that is over, log in anew by a grant that needs no person."""
+        try:
+            if session is None:
+                raise login_needed(index, "nobody is logged in")
+            return await self._refreshed(index, session)
+        except LoginNeeded:
+            context = self._context
+            if not may_be_unattended(index, context.environ, context.store.vault):
+                raise
+            provider = await index_provider(context.client(index), index)
+            grant = context.chooser.unattended(index, provider)
+            if grant is None:
+                raise
+            answer = await grant.run(context.request(index, provider))
+            return Session(read_token_response(answer.payload, self._clock.now()), provider)
+
+    async def _refreshed(self, index: Index, session: Session) -> Session:
+        tokens, provider = session.tokens, session.provider
         # Whether it has expired is the provider's to say: our clock may have been set.
         if tokens.refresh_token is None:
             raise login_needed(index, "the login has expired")
         form = {
             "grant_type": "refresh_token",
             "refresh_token": tokens.refresh_token.reveal(),
-            "client_id": index.client_id,
         }
         if index.resource:
             form["resource"] = index.resource
+        authentication = self._context.authentication(index, provider)
         try:
-            answer = await post_form(self._client, session.provider.token_endpoint, form)
+            answer = await post_form(
+                self._context.client(index), provider.token_endpoint, form, authentication
+            )
         except OAuthError as error:
             if error.error in SESSION_OVER:
                 self._sign_out(index, session)
                 raise login_needed(index, f"the login has ended ({error.error})") from error
             raise
         renewed = read_token_response(answer.payload, self._clock.now(), previous=tokens)
-        return Session(renewed, session.provider)
+        return Session(renewed, provider)
 
     def _sign_out(self, index: Index, session: Session) -> None:
         # The dead refresh token goes, or every later request would offer it again. The access

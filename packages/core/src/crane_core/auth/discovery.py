@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from crane_core.auth.endpoint import get_json
 from crane_core.auth.model import ProviderMetadata
 from crane_core.errors import (
+    ClockSkew,
     CraneError,
     DiscoveryFailed,
     EndpointMissing,
@@ -17,7 +18,7 @@ from crane_core.errors import (
     IssuerRejected,
     ProviderAnswer,
 )
-from crane_core.http import Client, StreamError, network_reason
+from crane_core.http import Client, StreamError, is_clock_problem, network_reason
 from crane_core.urls import join, origin_of, require_secure, within
 
 if TYPE_CHECKING:
@@ -104,9 +105,19 @@ def _metadata(document: dict[str, Any], issuer: str, *, insecure_http: bool) -> 
     return ProviderMetadata(
         token_endpoint=token_endpoint,
         issuer=claimed,
+        authorization_endpoint=endpoint("authorization_endpoint"),
         device_authorization_endpoint=endpoint("device_authorization_endpoint"),
         revocation_endpoint=endpoint("revocation_endpoint"),
+        grant_types=_names(document, "grant_types_supported"),
+        code_challenge_methods=_names(document, "code_challenge_methods_supported"),
+        token_auth_methods=_names(document, "token_endpoint_auth_methods_supported"),
+        sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
     )
+
+
+def _names(document: dict[str, Any], key: str) -> tuple[str, ...] | None:
+    value = document.get(key)
+    return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list) else None
 
 
 async def _from_challenge(client: Client, index_url: str) -> str | None:
@@ -165,7 +176,10 @@ async def _head_of(client: Client, url: str, *, accept: str) -> tuple[int, dict[
             f"{url} did not answer in {HEAD_SECONDS:.0f} s", hint="check the URL, network or VPN"
         ) from None
     except StreamError as error:
+        reason = network_reason(error, url)
+        if is_clock_problem(error):
+            raise ClockSkew(reason, hint="compare this machine's date and time") from error
         raise IndexUnreachable(
-            f"the index is out of reach: {network_reason(error, url)}",
+            f"the index is out of reach: {reason}",
             hint="check the URL, the network or VPN",
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from crane_core.errors import (
     ClientRejected,
@@ -23,6 +23,9 @@ from crane_core.http import (
     read_limited,
     server_time,
 )
+
+if TYPE_CHECKING:
+    from crane_core.auth.client_authentication import ClientAuthentication
 
 EXCHANGE_SECONDS = 30.0
 SECRET_FIELDS = (
@@ -48,40 +51,52 @@ class Answer:
     server_time: float | None
 
 
-async def post_form(client: Client, url: str, form: dict[str, str]) -> Answer:
+async def post_form(
+    client: Client, url: str, form: dict[str, str], authentication: ClientAuthentication
+) -> Answer:
     """Post to an endpoint (RFC 6749 §4, RFC 8628 §3.1) and return its JSON answer.
 
     Raises `OAuthError`, `ClientRejected`, or a `ProviderError`.
     """
-    response, body = await _send(client, "POST", url, form)
+    response, body = await _post(client, url, form, authentication)
     return _answer(response, body, url, form)
 
 
-async def post_revocation(client: Client, url: str, form: dict[str, str]) -> None:
+async def post_revocation(
+    client: Client, url: str, form: dict[str, str], authentication: ClientAuthentication
+) -> None:
     """Post to the revocation endpoint, whose 200 has no content (RFC 7009 §2.2).
 
     Raises as `post_form` does.
     """
-    response, body = await _send(client, "POST", url, form)
+    response, body = await _post(client, url, form, authentication)
     if response.status_code not in {200, 204}:
         _answer(response, body, url, form)
 
 
 async def get_json(client: Client, url: str) -> Answer:
     """Fetch a metadata document. Raises a `ProviderError`."""
-    response, body = await _send(client, "GET", url, None)
+    response, body = await _send(client, "GET", url, {}, None)
     return _answer(response, body, url, {})
 
 
-async def _send(
-    client: Client, method: str, url: str, form: dict[str, str] | None
+async def _post(
+    client: Client, url: str, form: dict[str, str], authentication: ClientAuthentication
 ) -> tuple[Response, bytes | None]:
-    headers = {"accept": "application/json"}
+    fields, headers = dict(form), dict[str, str]()
+    authentication.apply(fields, headers, url)
+    return await _send(client, "POST", url, headers, fields)
+
+
+async def _send(
+    client: Client, method: str, url: str, headers: dict[str, str], form: dict[str, str] | None
+) -> tuple[Response, bytes | None]:
+    accepting = {"accept": "application/json", **headers}
     try:
         # The client's own limits are per read: a byte a second would never reach them.
         async with (
             asyncio.timeout(EXCHANGE_SECONDS),
-            client.stream(method, url, headers=headers, data=form) as response,
+            client.stream(method, url, headers=accepting, data=form) as response,
         ):
             return response, await read_limited(response)
     except TimeoutError:

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crane_core.auth.broker import login_needed
-from crane_core.auth.device import request_device_code, wait_for_tokens
+from crane_core.auth.credentials import is_ready_made
 from crane_core.auth.discovery import index_provider
 from crane_core.auth.endpoint import OAuthError, post_revocation
 from crane_core.auth.model import Session, session_key
 from crane_core.auth.tokens import read_token_response
-from crane_core.errors import CraneError
+from crane_core.errors import CraneError, LoginExpired, LoginNeeded
 
 if TYPE_CHECKING:
-    from crane_core.auth.model import Prompt
-    from crane_core.auth.sessions import SessionStore
-    from crane_core.clock import Clock
+    from crane_core.auth.context import AuthContext
+    from crane_core.auth.model import SessionKey
     from crane_core.config.model import Index
-    from crane_core.http import Client
 
-LOGIN_LOCK_LIMIT = 900.0  # seconds; as long as a person may take
+LOGIN_LOCK_LIMIT = 1_860.0  # seconds; as long as a person may take
 SKEW_WORTH_SAYING = 300.0
 UNSUPPORTED = "unsupported_token_type"  # RFC 7009 §2.2.1
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Logs a person in, once for all processes that ask at the same time."""
+    """Logs a person in, once for all processes that ask at the same time.
 
-    store: SessionStore
-    client: Client
-    clock: Clock
-    prompt: Prompt
+    `grant` is the grant to use, None to choose; `timeout` the seconds a person gets, None for
+    as long as the grant allows.
+    """
+
+    context: AuthContext
+    grant: str | None = None
+    timeout: float | None = None
 
     async def run(self, index: Index) -> Session:
         """Log in at this index and store the session.
@@ -40,55 +41,100 @@ class Login:
         Where another process is logging in at the same time, its result is adopted. Raises
         `LoginNeeded` at once where nobody can answer, else a `LoginError` or `ProviderError`.
         """
-        if not self.prompt.can_answer:
-            raise login_needed(index, "nobody is logged in, and nobody can answer here,")
+        store, prompt = self.context.store, self.context.prompt
+        if is_ready_made(index, self.context.environ):
+            raise LoginNeeded(
+                f"the token that was set for {index.name} is not good, and a login would not count",
+                hint=f"set another CRANE_TOKEN_{index.variable_suffix} or token-command, or none",
+            )
         key = session_key(index)
-        before = self.store.read(key)
+        before = store.read(key)
+        store.settle(prompt.notice)
 
         def waiting() -> None:
-            self.prompt.notice(f"another crane process is logging in at {index.name}; waiting")
+            prompt.notice(f"another crane process is logging in at {index.name}; waiting")
 
-        async with self.store.lock(key, "login", timeout=LOGIN_LOCK_LIMIT, notice=waiting):
-            session = self.store.read(key)
-            if session is not None and session != before:
+        patience = LOGIN_LOCK_LIMIT if self.timeout is None else self.timeout
+        async with store.lock(key, "login", timeout=patience, notice=waiting):
+            session = store.read(key)
+            if session is not None and _is_newer(session, before):
                 return session
-            session = await self._ask(index)
-            async with self.store.lock(key, "refresh", timeout=60.0, notice=waiting):
-                self.store.write(key, session)
+            try:
+                async with asyncio.timeout(self.timeout):
+                    session = await self._ask(index)
+            except TimeoutError:
+                raise LoginExpired(
+                    f"nobody completed the login in {self.timeout:.0f} s",
+                    hint=f"run: crane login {index.name}",
+                ) from None
+            async with store.lock(key, "refresh", timeout=60.0, notice=waiting):
+                store.write(key, session)
             return session
 
     async def _ask(self, index: Index) -> Session:
-        provider = await index_provider(self.client, index)
-        request = await request_device_code(self.client, provider, index)
-        self.prompt.show_device_code(index, request)
-        answer = await wait_for_tokens(self.client, provider, index, request, self.clock)
-        now = self.clock.now()
+        context = self.context
+        self._refuse_where_nobody_is(index)
+        provider = await index_provider(context.client(index), index)
+        grant = context.chooser.choose(index, provider, self.grant)
+        answer = await grant.run(context.request(index, provider))
+        now = context.clock.now()
         if answer.server_time is not None and abs(answer.server_time - now) > SKEW_WORTH_SAYING:
             minutes = round((now - answer.server_time) / 60)
-            self.prompt.notice(
+            context.prompt.notice(
                 f"this machine's clock is {abs(minutes)} minutes "
                 f"{'ahead of' if minutes > 0 else 'behind'} the identity provider's"
             )
         return Session(read_token_response(answer.payload, now), provider)
+
+    def _refuse_where_nobody_is(self, index: Index) -> None:
+        """Raise `LoginNeeded` before the provider is asked, where it could not help anyway."""
+        from crane_core.auth.choose import may_be_unattended
+
+        context = self.context
+        wanted = self.grant or index.grant
+        unattended = wanted not in {None, "authorization-code", "device"} or may_be_unattended(
+            index, context.environ, context.store.vault
+        )
+        if not context.prompt.can_answer and not unattended:
+            raise LoginNeeded(
+                f"nobody is logged in at {index.name}, and nobody can answer here",
+                hint=f"run: crane login {index.name} at a terminal, or set "
+                f"CRANE_TOKEN_{index.variable_suffix}",
+            )
+
+
+def _is_newer(session: Session, before: Session | None) -> bool:
+    """Whether somebody has logged in meanwhile; a login that has ended changes, too."""
+    return before is None or session.tokens.issued_at != before.tokens.issued_at
 
 
 @dataclass(frozen=True, slots=True)
 class Logout:
     """Ends a session at the provider and on this machine."""
 
-    store: SessionStore
-    client: Client
+    context: AuthContext
 
     async def run(self, index: Index) -> str | None:
         """Revoke the tokens (RFC 7009) and delete the session.
 
+        Every account of the index is logged out, unless the index names one.
+
         The session is deleted even if the provider cannot be asked. Returns why a revocation
         did not take place, None if it did or nobody was logged in.
         """
-        key = session_key(index)
-        async with self.store.lock(key, "refresh", timeout=60.0, notice=lambda: None):
-            session = self.store.read(key)
-            self.store.delete(key)
+        store = self.context.store
+        one = index.account is not None
+        problems = [
+            await self._end(index, key)
+            for key in ([session_key(index)] if one else store.accounts(index))
+        ]
+        return next((problem for problem in problems if problem), None)
+
+    async def _end(self, index: Index, key: SessionKey) -> str | None:
+        store = self.context.store
+        async with store.lock(key, "refresh", timeout=60.0, notice=lambda: None):
+            session = store.read(key)
+            store.delete(key)
         return None if session is None else await self._revoke(index, session)
 
     async def _revoke(self, index: Index, session: Session) -> str | None:
@@ -103,9 +149,10 @@ class Logout:
         for hint, token in tokens.items():
             if token is None:
                 continue
-            form = {"token": token.reveal(), "token_type_hint": hint, "client_id": index.client_id}
+            form = {"token": token.reveal(), "token_type_hint": hint}
             try:
-                await post_revocation(self.client, endpoint, form)
+                authentication = self.context.authentication(index, session.provider)
+                await post_revocation(self.context.client(index), endpoint, form, authentication)
             except CraneError as error:
                 if isinstance(error, OAuthError) and error.error == UNSUPPORTED:
                     continue  # a self-contained token, which ends by itself in minutes

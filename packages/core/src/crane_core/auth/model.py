@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from crane_core.secret import Secret
 
 
+# The origin of a session that its user has declared good for several indexes.
+SHARED = "shared"
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
     """What crane needs of an authorization server's metadata (RFC 8414 §2).
@@ -23,8 +27,13 @@ class ProviderMetadata:
 
     token_endpoint: str
     issuer: str | None = None
+    authorization_endpoint: str | None = None
     device_authorization_endpoint: str | None = None
     revocation_endpoint: str | None = None
+    grant_types: tuple[str, ...] | None = None
+    code_challenge_methods: tuple[str, ...] | None = None
+    token_auth_methods: tuple[str, ...] | None = None
+    sends_issuer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class DeviceAuthorization:
     verification_uri_complete: str | None
     expires_in: float
     interval: float
+    code_verifier: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,7 @@ class SessionKey:
     scope: str
     audience: str | None = None
     resource: str | None = None
+    account: str | None = None
 
     @property
     def digest(self) -> str:
@@ -105,12 +116,13 @@ class Session:
 def session_key(index: Index) -> SessionKey:
     """Return the session that an index uses."""
     return SessionKey(
-        origin=str(origin_of(index.url)),
+        origin=SHARED if index.share_login else str(origin_of(index.url)),
         provider=index.issuer or index.token_endpoint or "",
         client_id=index.client_id,
         scope=index.scope,
         audience=index.audience,
         resource=index.resource,
+        account=index.account,
     )
 
 
@@ -120,6 +132,15 @@ class Prompt(Protocol):
     @property
     def can_answer(self) -> bool:
         """Whether somebody is there to log in."""
+        ...
+
+    @property
+    def has_browser(self) -> bool:
+        """Whether a browser would open in front of them."""
+        ...
+
+    def show_authorization(self, index: Index, url: str) -> None:
+        """Show the address of a login in the browser, and open it."""
         ...
 
     def show_device_code(self, index: Index, request: DeviceAuthorization) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from crane_core.auth.model import ProviderMetadata, Session, SessionKey, TokenSet
+from crane_core.auth.model import (
+    ProviderMetadata,
+    Session,
+    SessionKey,
+    TokenSet,
+    session_key,
+)
 from crane_core.errors import StorageBusy
 from crane_core.files import (
     PRIVATE_FILE,
     private_folder,
-    read_private,
     storage_errors,
     write_private,
 )
@@ -22,36 +27,87 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from crane_core.auth.vault import Vault
+    from crane_core.config.model import Index
+
+    Settle = Callable[[Callable[[str], None]], Vault]
+
 FORMAT = 1
 PATIENCE = 2.0  # seconds before a waiting process says what it waits for
 
 
 class SessionStore:
-    """Sessions as files below one folder.
+    """Sessions in a vault, with locks as files beside them.
 
-    A file is replaced atomically, so reading needs no lock; whoever writes holds the session's
-    lock. Lock files are never deleted: a process that waits on a deleted one would be alone.
+    A document is replaced atomically, so reading needs no lock; whoever writes holds the
+    session's lock. Lock files are never deleted: a process that waits on a deleted one would be
+    alone. Each session has a mark, a file that changes with it, so that a process can trust what
+    it has read until another has written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, vault: Vault, settle: Settle | None = None) -> None:
         self._folder = folder
+        self._settle = settle
+        self.vault = vault
+        self._read: dict[SessionKey, tuple[tuple[int, ...] | None, Session | None]] = {}
+
+    def settle(self, notice: Callable[[str], None]) -> None:
+        """Decide for good where sessions are kept, before the first one is written."""
+        if self._settle is not None:
+            self.vault, self._settle = self._settle(notice), None
+            self._read.clear()
 
     def read(self, key: SessionKey) -> Session | None:
         """Return the stored session, None if there is none or it is not ours to understand.
 
         Raises `UnsafePermissions` if another user may read it.
         """
-        content = read_private(self._file(key))
-        return None if content is None else _decode(content)
+        mark = self._mark(key)
+        known = self._read.get(key)
+        if known is None or known[0] is None or known[0] != mark:
+            content = self.vault.read(key.digest)
+            known = (mark, None if content is None else _decode(content))
+            self._read[key] = known
+        return known[1]
+
+    def read_for(self, index: Index) -> Session | None:
+        """Return the stored session that an index uses."""
+        return self.read(session_key(index))
+
+    def accounts(self, index: Index) -> list[SessionKey]:
+        """Return the keys of every account that is logged in at this index."""
+        wanted = replace(session_key(index), account=None)
+        keys = {session_key(index)}
+        for mark in self._folder.glob("*.mark"):
+            content = self.vault.read(mark.stem)
+            key = _decode_key(content) if content is not None else None
+            if key is not None and replace(key, account=None) == wanted:
+                keys.add(key)
+        return sorted(keys, key=lambda key: key.account or "")
 
     def write(self, key: SessionKey, session: Session) -> None:
         """Replace the session. Raises `StorageError`; then the old one is still there."""
-        write_private(self._file(key), _encode(key, session))
+        self.vault.write(key.digest, _encode(key, session))
+        self._renew_mark(key)
 
     def delete(self, key: SessionKey) -> None:
         """Remove the session, if there is one."""
-        with storage_errors(self._file(key)):
-            self._file(key).unlink(missing_ok=True)
+        self.vault.delete(key.digest)
+        self._renew_mark(key)
+
+    def _mark_file(self, key: SessionKey) -> Path:
+        return self._folder / f"{key.digest}.mark"
+
+    def _mark(self, key: SessionKey) -> tuple[int, ...] | None:
+        try:
+            status = self._mark_file(key).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def _renew_mark(self, key: SessionKey) -> None:
+        self._read.pop(key, None)
+        write_private(self._mark_file(key), b"")
 
     @contextlib.asynccontextmanager
     async def lock(
@@ -79,13 +135,12 @@ class SessionStore:
                         "another crane process is busy with this login for too long",
                         hint="finish or end it, then try again",
                     ) from None
+        # Whoever held it before may have been killed between the document and its mark.
+        self._read.pop(key, None)
         try:
             yield
         finally:
             await lock.release()
-
-    def _file(self, key: SessionKey) -> Path:
-        return self._folder / f"{key.digest}.json"
 
 
 def _encode(key: SessionKey, session: Session) -> bytes:
@@ -109,13 +164,26 @@ def _decode(content: bytes) -> Session | None:
         record = json.loads(content)
         if record["format"] != FORMAT:
             return None
-        provider = record["provider"]
-        if not all(isinstance(value, (str, type(None))) for value in provider.values()):
-            return None
+        provider = {name: _provider_value(value) for name, value in record["provider"].items()}
         return Session(_tokens(record["tokens"]), ProviderMetadata(**provider))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         # A damaged file is no reason to fail: a new login replaces it.
         return None
+
+
+def _decode_key(content: bytes) -> SessionKey | None:
+    try:
+        return SessionKey(**json.loads(content)["session"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _provider_value(value: object) -> Any:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if isinstance(value, (str, bool, type(None))):
+        return value
+    raise TypeError("provider")
 
 
 def _tokens(values: dict[str, Any]) -> TokenSet:

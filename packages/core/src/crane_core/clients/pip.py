@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from crane_core.secret import Secret
 
 NETRC_USER = "crane"
+SECRETS = ("CRANE_TOKEN_", "CRANE_CLIENT_SECRET_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ def child_environment(environ: Mapping[str, str], host: str, index_url: str) -> 
     It stands here as well as on the command line, for the pip of build isolation. Extra indexes
     stand there only: pip hands them on.
     """
-    child = dict(environ)
+    # What builds run in there, and a login is none of their business.
+    child = {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
     child["PIP_INDEX_URL"] = index_url
     # A blank one takes away what configuration files say; an empty one is ignored.
     child["PIP_EXTRA_INDEX_URL"] = " "

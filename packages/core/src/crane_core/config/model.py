@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from crane_core.errors import NotRegistered, UsageError
-from crane_core.urls import canonical, origin_of, require_secure, same_index, without_simple
+from crane_core.tls import TLSSettings
+from crane_core.urls import (
+    canonical,
+    is_loopback,
+    origin_of,
+    require_secure,
+    same_index,
+    without_simple,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +27,13 @@ if TYPE_CHECKING:
 PYPI = "https://pypi.org/simple"
 DEFAULT_CLIENT_ID = "crane-pip"
 DEFAULT_SCOPE = "openid offline_access"
+# RFC 8252 §7.3: the port is ours to choose at each login. Some providers want `localhost`, or one
+# port that they know.
+DEFAULT_REDIRECT_URI = "http://127.0.0.1/callback"
+GRANTS = (
+    "authorization-code", "device", "client-credentials", "token-exchange", "jwt-bearer",
+)  # fmt: skip
+CLIENT_AUTHS = ("none", "basic", "post", "private-key-jwt")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 # First path segments that the gateway answers itself.
 RESERVED_NAMES = frozenset({"simple", "files", "legacy", "-"})
@@ -30,7 +45,8 @@ class Index:
 
     `issuer` (RFC 8414) or both endpoints are set. `fallback` is `pypi`, `none` or the URL of a
     PEP 503 index. `private` holds name patterns that never fall back. `root_required` says that
-    a project counts as missing only where the index's own root page can be read.
+    a project counts as missing only where the index's own root page can be read. `share_login`
+    lets the index use the login of other indexes at the same provider. Files are named by path.
     """
 
     name: str
@@ -42,6 +58,18 @@ class Index:
     scope: str = DEFAULT_SCOPE
     audience: str | None = None
     resource: str | None = None
+    grant: str | None = None
+    account: str | None = None
+    share_login: bool = False
+    redirect_uri: str = DEFAULT_REDIRECT_URI
+    client_auth: str | None = None
+    client_secret_file: str | None = None
+    client_key_file: str | None = None
+    workload_audience: str | None = None
+    token_command: str | None = None
+    ca_file: str | None = None
+    client_certificate: str | None = None
+    client_certificate_key: str | None = None
     fallback: str = "pypi"
     private: tuple[str, ...] = ()
     root_required: bool = True
@@ -56,6 +84,10 @@ class Index:
             if value := getattr(self, label):
                 what = f"the {label.replace('_', ' ')}"
                 require_secure(value, what=what, insecure_http=self.insecure_http)
+        _one_of("grant", self.grant, GRANTS)
+        _one_of("client-auth", self.client_auth, CLIENT_AUTHS)
+        if not is_loopback(origin_of(self.redirect_uri).host):
+            raise UsageError("the redirect URI is not on this machine", hint="use http://127.0.0.1")
         if self.fallback not in {"pypi", "none"}:
             object.__setattr__(self, "fallback", canonical(self.fallback))
             require_secure(self.fallback, what="the fallback", insecure_http=self.insecure_http)
@@ -68,6 +100,16 @@ class Index:
         if self.fallback == "none":
             return None
         return PYPI if self.fallback == "pypi" else self.fallback
+
+    @property
+    def tls(self) -> TLSSettings:
+        """What connections to the index and its provider trust and show."""
+        return TLSSettings(self.ca_file, self.client_certificate, self.client_certificate_key)
+
+    @property
+    def variable_suffix(self) -> str:
+        """The name as part of an environment variable, as in `CRANE_TOKEN_<NAME>`."""
+        return re.sub(r"[^A-Z0-9]", "_", self.name.upper())
 
     @property
     def token_prefix(self) -> str:
@@ -83,6 +125,11 @@ class Index:
 def _normalised(pattern: str) -> str:
     # A pattern is spelled like a name: `Acme_*` protects `acme-lib` (PEP 503).
     return re.sub(r"[-_.]+", "-", pattern).lower()
+
+
+def _one_of(key: str, value: str | None, known: tuple[str, ...]) -> None:
+    if value is not None and value not in known:
+        raise UsageError(f"{key} {value!r} is unknown", hint=f"use one of {', '.join(known)}")
 
 
 def check_name(name: str) -> str:

@@ -30,7 +30,7 @@ HEADER = """\
 _DEFAULTS = {f.name: f.default for f in fields(Index)}
 _KEYS = {name.replace("_", "-"): name for name in _DEFAULTS if name != "name"}
 _LIST_KEYS = {"private"}
-_BOOL_KEYS = {"root-required", "insecure-http", "default"}
+_BOOL_KEYS = {"root-required", "insecure-http", "default", "share-login"}
 
 
 class ConfigStore:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from crane_core.auth.broker import Broker
 from crane_core.auth.login import Login
-from crane_core.auth.sessions import SessionStore
 from crane_core.gateway.app import Gateway
 from crane_core.gateway.files import FileStreamer
 from crane_core.gateway.tokens import SessionTokens
 from crane_core.gateway.upstream import Upstream
-from crane_core.http import TimeLimits, new_client
+from crane_core.http import Clients, TimeLimits
 from crane_core.index.provenance import SqliteProvenance
 from crane_core.index.source import (
     BesidePrivate,
@@ -27,33 +25,25 @@ from crane_core.urls import canonical
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
+    from pathlib import Path
 
-    from crane_core.auth.model import Prompt
+    from crane_core.auth.context import AuthContext
     from crane_core.clock import Clock
     from crane_core.config.model import Configuration, Index
     from crane_core.gateway.events import Observer
     from crane_core.gateway.guard import Guard
     from crane_core.index.provenance import Provenance
     from crane_core.index.source import PageFetcher
-    from crane_core.platform import Paths
 
 # A single answer; what a page may take in all is in app.py.
 PAGE_LIMITS = TimeLimits(connect=6.0, read=12.0, pool=30.0)
 FILE_LIMITS = TimeLimits(connect=10.0, read=60.0, pool=300.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What outlives a single gateway: the user's files, clock and prompt."""
-
-    paths: Paths
-    clock: Clock
-    prompt: Prompt
-
-
 @contextlib.asynccontextmanager
 async def gateway(
-    parts: Parts,
+    auth: AuthContext,
+    provenance_file: Path,
     configuration: Configuration,
     indexes: Iterable[Index],
     guard: Guard,
@@ -65,20 +55,18 @@ async def gateway(
     `beside` are further index URLs by name, which answer only for names that the first index
     does not own.
     """
-    store = SessionStore(parts.paths.sessions)
+    # Pages and files have clients of their own, so that long downloads block no page.
     async with (
-        new_client(limits=PAGE_LIMITS, connections=64) as page_client,
-        new_client(limits=FILE_LIMITS, connections=32) as file_client,
+        Clients(limits=PAGE_LIMITS, connections=64) as page_clients,
+        Clients(limits=FILE_LIMITS, connections=32) as file_clients,
     ):
-        broker = Broker(store, page_client, parts.clock, parts.prompt.notice)
-        tokens = SessionTokens(broker, Login(store, page_client, parts.clock, parts.prompt))
-        provenance = SqliteProvenance(parts.paths.provenance)
-        pages = Upstream(page_client, tokens, parts.clock)
-        builder = SourceBuilder(configuration, pages, provenance, parts.clock)
+        tokens = SessionTokens(Broker(auth), Login(auth))
+        provenance = SqliteProvenance(provenance_file)
+        pages = Upstream(page_clients, tokens, auth.clock)
+        builder = SourceBuilder(configuration, pages, provenance, auth.clock)
         private = {index.name: builder.private_first(index) for index in indexes}
         others = builder.beside(next(iter(private.values())), beside) if beside else {}
-        # Pages and files have clients of their own, so that long downloads block no page.
-        files = FileStreamer(Upstream(file_client, tokens, parts.clock), provenance)
+        files = FileStreamer(Upstream(file_clients, tokens, auth.clock), provenance)
         try:
             yield Gateway(private, others, builder.reached, files, guard, provenance, observer)
         finally:

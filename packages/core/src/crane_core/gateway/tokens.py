@@ -40,6 +40,7 @@ class SessionTokens:
     def __init__(self, broker: Broker, login: Login, *, patience: float = LOGIN_PATIENCE) -> None:
         self._broker = broker
         self._login = login
+        self._prompt = login.context.prompt
         self._patience = patience
         self._logins: dict[SessionKey, asyncio.Task[Session]] = {}
         self._refused: dict[SessionKey, tuple[float, CraneError]] = {}
@@ -50,7 +51,7 @@ class SessionTokens:
         try:
             return await self._broker.access_token(index, rejected=rejected)
         except LoginNeeded as error:
-            if not self._login.prompt.can_answer:
+            if not self._prompt.can_answer:
                 raise
             return await self._after_login(index, error)
 
@@ -76,7 +77,7 @@ class SessionTokens:
         try:
             return await self._login.run(index)
         except CraneError as error:
-            self._login.prompt.notice(error.line)
+            self._prompt.notice(error.line)
             self._refused[session_key(index)] = (self._clock(), error)
             raise
 

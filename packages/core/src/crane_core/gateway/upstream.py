@@ -15,7 +15,15 @@ from crane_core.errors import (
     InvalidURL,
     SourceError,
 )
-from crane_core.http import Client, Response, StreamError, network_reason, read_limited, server_time
+from crane_core.http import (
+    Clients,
+    Response,
+    StreamError,
+    is_clock_problem,
+    network_reason,
+    read_limited,
+    server_time,
+)
 from crane_core.index.answer import PageAnswer, refused
 from crane_core.index.page import ACCEPT
 from crane_core.urls import join, on_origin, origin_of, require_secure, within
@@ -37,8 +45,8 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class Upstream:
     """Sends GET and HEAD requests to indexes and decides about each redirect."""
 
-    def __init__(self, client: Client, tokens: TokenSource, clock: Clock) -> None:
-        self._client = client
+    def __init__(self, clients: Clients, tokens: TokenSource, clock: Clock) -> None:
+        self._clients = clients
         self._tokens = tokens
         self._clock = clock
         # Indexes that refused a token right after its refresh, and until when that is believed.
@@ -88,14 +96,14 @@ class Upstream:
         self, method: str, url: str, index: Index | None, headers: Mapping[str, str]
     ) -> Response:
         if index is None or not within(url, index.token_prefix):
-            return await self._send(method, url, headers, None)
+            return await self._send(method, url, headers, None, index)
         token = await self._tokens.token(index)
-        response = await self._send(method, url, headers, token)
+        response = await self._send(method, url, headers, token, index)
         # An index that refuses every token must not cost a refresh for each page.
         if response.status_code == 401 and self._clock.now() >= self._refusing.get(index.name, 0):
             await response.aclose()
             token = await self._tokens.token(index, rejected=token)
-            response = await self._send(method, url, headers, token)
+            response = await self._send(method, url, headers, token, index)
             if response.status_code == 401:
                 self._refusing[index.name] = self._clock.now() + REFUSAL_SECONDS
         if response.status_code == 401:
@@ -114,16 +122,22 @@ class Upstream:
         )
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], token: Secret | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        token: Secret | None,
+        index: Index | None,
     ) -> Response:
+        # The index's client certificate and private CA are for the index alone.
+        own = index is not None and origin_of(url) == origin_of(index.url)
+        client = self._clients.using(index.tls) if index and own else self._clients.using()
         sent = dict(headers)
         if token is not None:
             sent["authorization"] = f"Bearer {token.reveal()}"
         try:
-            request = self._client.build_request(
-                method, on_origin(origin_of(url), url), headers=sent
-            )
-            return await self._client.send(request, stream=True)
+            request = client.build_request(method, on_origin(origin_of(url), url), headers=sent)
+            return await client.send(request, stream=True)
         except StreamError as error:
             raise unreachable(error, url) from error
 
@@ -159,6 +173,8 @@ def redirect_target(response: Response, url: str, index: Index | None) -> str | 
     return require_secure(target, what="the redirect", insecure_http=index.insecure_http)
 
 
-def unreachable(error: Exception, url: str) -> IndexUnreachable:
+def unreachable(error: Exception, url: str) -> IndexUnreachable | ClockSkew:
     """Return our error for a network error on the way to `url`."""
+    if is_clock_problem(error):
+        return ClockSkew(network_reason(error, url), hint="compare this machine's date and time")
     return IndexUnreachable(network_reason(error, url), hint="check the network or VPN")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from crane_core.auth.endpoint import Answer, OAuthError, post_form, printable
+from crane_core.auth.endpoint import OAuthError, post_form, printable
+from crane_core.auth.grants.pkce import challenge_of, new_verifier
 from crane_core.auth.model import DeviceAuthorization
 from crane_core.errors import (
     ClientRejected,
@@ -17,10 +18,9 @@ from crane_core.secret import Secret
 from crane_core.urls import require_secure
 
 if TYPE_CHECKING:
-    from crane_core.auth.model import ProviderMetadata
-    from crane_core.clock import Clock
+    from crane_core.auth.endpoint import Answer
+    from crane_core.auth.grants.model import GrantRequest
     from crane_core.config.model import Index
-    from crane_core.http import Client
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 DEFAULT_INTERVAL = 5.0  # RFC 8628 §3.2
@@ -30,25 +30,38 @@ SLOW_DOWN = 5.0  # RFC 8628 §3.5
 LONGEST_BACKOFF = 60.0
 
 
-def extra_parameters(index: Index) -> dict[str, str]:
-    """Return scope, audience and resource (RFC 8707) as the registration has them."""
-    wanted = {"scope": index.scope, "audience": index.audience, "resource": index.resource}
-    return {name: value for name, value in wanted.items() if value}
+class DeviceCode:
+    """A login on whichever device has a browser, by address and code."""
+
+    name: ClassVar[str] = "device"
+    interactive: ClassVar[bool] = True
+
+    async def run(self, request: GrantRequest) -> Answer:
+        """Get a code, show it, wait for the person."""
+        code = await request_device_code(request)
+        request.prompt.show_device_code(request.index, code)
+        return await wait_for_tokens(request, code)
 
 
-async def request_device_code(
-    client: Client, provider: ProviderMetadata, index: Index
-) -> DeviceAuthorization:
+async def request_device_code(request: GrantRequest) -> DeviceAuthorization:
     """Ask for a device code (RFC 8628 §3.1). Raises a `LoginError` or `ProviderError`."""
+    provider, index = request.provider, request.index
     endpoint = provider.device_authorization_endpoint
     if endpoint is None:
         raise ClientRejected(
             f"{provider.issuer or provider.token_endpoint} does not offer the device flow",
             hint="ask its administrators to enable OAuth 2.0 device authorization",
         )
-    form = {"client_id": index.client_id, **extra_parameters(index)}
+    verifier: str | None = None
     try:
-        payload = (await post_form(client, endpoint, form)).payload
+        try:
+            payload = await _asked(request, endpoint, {})
+        except OAuthError as error:
+            if "code_challenge" not in error.message:
+                raise
+            # Keycloak demands PKCE here too where the client is set to it; RFC 8628 has none.
+            verifier = new_verifier()
+            payload = await _asked(request, endpoint, challenge_of(verifier))
     except OAuthError as error:
         raise ClientRejected(
             error.message, hint="check client id, scope and audience of the registration"
@@ -68,7 +81,13 @@ async def request_device_code(
         verification_uri_complete=_shown(complete, index) if isinstance(complete, str) else None,
         expires_in=min(_positive(payload.get("expires_in"), DEFAULT_EXPIRY), LONGEST_EXPIRY),
         interval=_positive(payload.get("interval"), DEFAULT_INTERVAL),
+        code_verifier=None if verifier is None else Secret(verifier),
     )
+
+
+async def _asked(request: GrantRequest, endpoint: str, more: dict[str, str]) -> dict[str, Any]:
+    form = request.extra_parameters() | more
+    return (await post_form(request.client, endpoint, form, request.authentication)).payload
 
 
 def _shown(uri: str, index: Index) -> str:
@@ -85,30 +104,23 @@ def _positive(value: object, default: float) -> float:
     return number if 0 < number < float("inf") else default
 
 
-async def wait_for_tokens(
-    client: Client,
-    provider: ProviderMetadata,
-    index: Index,
-    request: DeviceAuthorization,
-    clock: Clock,
-) -> Answer:
+async def wait_for_tokens(request: GrantRequest, code: DeviceAuthorization) -> Answer:
     """Poll the token endpoint until the person has decided (RFC 8628 §3.4, §3.5).
 
     Raises `LoginDenied`, `LoginExpired`, or a `ProviderError`.
     """
-    form = {
-        "grant_type": GRANT_TYPE,
-        "device_code": request.device_code.reveal(),
-        "client_id": index.client_id,
-    }
-    deadline = clock.now() + request.expires_in
-    interval = backoff = request.interval
+    clock, endpoint = request.clock, request.provider.token_endpoint
+    form = {"grant_type": GRANT_TYPE, "device_code": code.device_code.reveal()}
+    if code.code_verifier is not None:
+        form["code_verifier"] = code.code_verifier.reveal()
+    deadline = clock.now() + code.expires_in
+    interval = backoff = code.interval
     while True:
         await clock.sleep(min(backoff, max(0.0, deadline - clock.now())))
         if clock.now() >= deadline:
             raise _expired()
         try:
-            return await post_form(client, provider.token_endpoint, form)
+            return await post_form(request.client, endpoint, form, request.authentication)
         except OAuthError as error:
             interval = backoff = _next_interval(error, interval)
         except ProviderUnreachable:

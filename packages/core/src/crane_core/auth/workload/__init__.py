@@ -1,0 +1,3 @@
+"""The identity that the surroundings give a job: CI systems, clusters, clouds."""
+
+from __future__ import annotations
