@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 from idp.oidc import Realm
 
 from crane_core.auth.broker import Broker
+from crane_core.auth.context import AuthContext
 from crane_core.auth.login import Login
 from crane_core.auth.model import DeviceAuthorization, Session, session_key
 from crane_core.auth.sessions import SessionStore
+from crane_core.auth.vault import FileVault
 from crane_core.config.model import Index
-from crane_core.http import Client, new_client
+from crane_core.http import Clients
 from crane_core.secret import Secret
 
 T = TypeVar("T")
@@ -52,6 +54,7 @@ class Person:
     realm: Realm
     act: Callable[[str], None] | None = None
     can_answer: bool = True
+    has_browser: bool = False
     shown: list[DeviceAuthorization] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -59,12 +62,20 @@ class Person:
         self.shown.append(request)
         (self.act or self.realm.approve_device)(request.user_code)
 
+    def show_authorization(self, index: Index, url: str) -> None:
+        raise AssertionError("nobody here has a browser")
+
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
 
 def nothing(_: object) -> None:
     """Do nothing with what is shown."""
+
+
+def store_in(folder: Path) -> SessionStore:
+    """Return a store of private files, as another process would open it."""
+    return SessionStore(folder, FileVault(folder))
 
 
 def index_at(realm: Realm, **settings: Any) -> Index:
@@ -79,12 +90,16 @@ class Desk:
 
     realm: Realm
     index: Index
-    store: SessionStore
     folder: Path
-    client: Client
+    context: AuthContext
     clock: Watch
     person: Person
     broker: Broker
+
+    @property
+    def store(self) -> SessionStore:
+        """Where the sessions are."""
+        return self.context.store
 
     @property
     def session(self) -> Session:
@@ -99,12 +114,12 @@ class Desk:
         return len(self.realm.requests("token", grant="refresh_token"))
 
     async def login(self) -> Session:
-        """Log in as a person would."""
-        return await Login(self.store, self.client, self.clock, self.person).run(self.index)
+        """Log in as a person would who has no browser on this machine."""
+        return await Login(self.context, "device").run(self.index)
 
     def another_broker(self) -> Broker:
         """Return a broker that shares only the folder, as another process would."""
-        return Broker(SessionStore(self.folder), self.client, self.clock, nothing)
+        return Broker(replace(self.context, store=store_in(self.folder)))
 
     def change(self, **tokens: Any) -> Session:
         """Store the session with other values."""
@@ -115,16 +130,20 @@ class Desk:
 
 @asynccontextmanager
 async def desk_at(
-    realm: Realm, folder: Path, *, clock: Watch | None = None, **settings: Any
+    realm: Realm,
+    folder: Path,
+    *,
+    clock: Watch | None = None,
+    environ: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Desk]:
-    """Yield a desk with a client of its own, closed at the end."""
+    """Yield a desk with clients of its own, closed at the end."""
     clock = clock or Watch()
     person = Person(realm)
-    store = SessionStore(folder)
-    async with new_client() as client:
-        broker = Broker(store, client, clock, person.notice)
-        index = index_at(realm, **settings)
-        yield Desk(realm, index, store, folder, client, clock, person, broker)
+    async with Clients() as clients:
+        context = AuthContext(store_in(folder), clients, clock, person, environ or {})
+        broker = Broker(context)
+        yield Desk(realm, index_at(realm, **settings), folder, context, clock, person, broker)
         await broker.close()
 
 

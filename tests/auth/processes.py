@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.world import CRANE, SECONDS, User
+
+_numbers = itertools.count()
 
 
 @dataclass
@@ -38,7 +41,7 @@ class Crane:
 @contextmanager
 def cranes(user: User, count: int, *arguments: str, **extra: str) -> Iterator[list[Crane]]:
     """Start that many processes of one command; they are killed at the end if still there."""
-    started = [_start(user, number, arguments, extra) for number in range(count)]
+    started = [_start(user, arguments, extra) for _ in range(count)]
     try:
         yield started
     finally:
@@ -47,7 +50,8 @@ def cranes(user: User, count: int, *arguments: str, **extra: str) -> Iterator[li
             crane.process.wait()
 
 
-def _start(user: User, number: int, arguments: tuple[str, ...], extra: dict[str, str]) -> Crane:
+def _start(user: User, arguments: tuple[str, ...], extra: dict[str, str]) -> Crane:
+    number = next(_numbers)
     out, err = user.home / f"out-{number}", user.home / f"err-{number}"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(

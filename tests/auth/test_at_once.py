@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from dataclasses import replace
 
 import pytest
 from auth.processes import cranes, until_said
+from auth.stored import expire, refreshes, stored
 from idp.oidc import DEVICE_GRANT, Realm
 from support.world import User
 
-from crane_core.auth.model import Session, session_key
-from crane_core.auth.sessions import SessionStore
-from crane_core.config.store import ConfigStore
-
 # A browser that opens and does nothing: the person has not decided yet.
 IDLE_BROWSER = f"{sys.executable} -c pass %s"
-
-
-def stored(user: User) -> tuple[SessionStore, object, Session]:
-    """Return the user's store, and key and content of the one session in it."""
-    (index,) = ConfigStore(user.config_file).load()
-    store = SessionStore(user.sessions)
-    session = store.read(session_key(index))
-    assert session is not None
-    return store, session_key(index), session
-
-
-def expire(user: User) -> None:
-    """Let the stored access token have ended."""
-    store, key, session = stored(user)
-    now = time.time()
-    old = replace(session.tokens, issued_at=now - 400, expires_at=now - 100)
-    store.write(key, replace(session, tokens=old))  # type: ignore[arg-type]
 
 
 def test_ten_processes_share_one_refresh(logged_in: User, realm: Realm) -> None:
@@ -46,8 +24,8 @@ def test_ten_processes_share_one_refresh(logged_in: User, realm: Realm) -> None:
         realm.release()
         assert [crane.wait() for crane in running] == [0] * 10
         printed = {crane.stdout for crane in running}
-    assert len(realm.requests("token", grant="refresh_token")) == 1
-    assert printed == {f"{stored(logged_in)[2].tokens.access_token.reveal()}\n"}
+    assert len(refreshes(realm)) == 1
+    assert printed == {f"{stored(logged_in).tokens.access_token.reveal()}\n"}
 
 
 def test_a_killed_process_does_not_hold_the_others_up(logged_in: User, realm: Realm) -> None:
@@ -60,7 +38,7 @@ def test_a_killed_process_does_not_hold_the_others_up(logged_in: User, realm: Re
         (other,) = [crane for crane in running if crane is not holder]
         holder.process.kill()
         assert other.wait() == 0
-    assert len(realm.requests("token", grant="refresh_token")) == 2
+    assert len(refreshes(realm)) == 2
 
 
 def test_five_logins_at_once_open_one_browser(registered: User, realm: Realm) -> None:

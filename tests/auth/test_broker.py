@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from auth.kit import Desk, at_desk, logged_in, token
+from auth.kit import Desk, at_desk, logged_in, store_in, token
 from idp.oidc import Idp, Realm
 
+from crane_core.auth.broker import Broker
 from crane_core.auth.model import session_key
 from crane_core.errors import (
     LoginNeeded,
 )
+from crane_core.http import Clients
 from crane_core.secret import Secret
 
 LIFE = 300.0  # of an access token, in seconds
@@ -98,6 +102,30 @@ def test_fifty_brokers_on_one_folder_share_one_refresh(realm: Realm, folder: Pat
         brokers = [desk.another_broker() for _ in range(50)]
         calls = (b.access_token(desk.index, rejected=first) for b in brokers)
         assert len(set(await asyncio.gather(*calls))) == 1
+        assert desk.refreshes == 1
+
+    logged_in(realm, folder, job)
+
+
+def test_twenty_threads_share_one_refresh(realm: Realm, folder: Path) -> None:
+    """Each with a loop and a broker of its own: the lock is between threads, too."""
+
+    def in_a_thread(desk: Desk, first: Secret, start: threading.Barrier) -> Secret:
+        async def ask() -> Secret:
+            async with Clients() as clients:
+                context = replace(desk.context, store=store_in(folder), clients=clients)
+                start.wait(30)
+                return await Broker(context).access_token(desk.index, rejected=first)
+
+        return asyncio.run(ask())
+
+    async def job(desk: Desk) -> None:
+        first, start = await token(desk), threading.Barrier(20)
+        with ThreadPoolExecutor(20) as pool:
+            calls = [pool.submit(in_a_thread, desk, first, start) for _ in range(20)]
+            found = {call.result() for call in calls}
+        assert len(found) == 1
+        assert first not in found
         assert desk.refreshes == 1
 
     logged_in(realm, folder, job)

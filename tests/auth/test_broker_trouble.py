@@ -9,6 +9,7 @@ import pytest
 from auth.kit import Desk, logged_in, token
 from idp.oidc import Realm
 
+from crane_core.auth.model import session_key
 from crane_core.errors import (
     ClientRejected,
     EndpointMissing,
@@ -156,5 +157,45 @@ def test_a_senseless_answer_keeps_the_session(
             await token(desk)
         assert desk.session == before
         assert (await token(desk)).reveal()
+
+    logged_in(realm, folder, job)
+
+
+def test_a_login_that_has_ended_meanwhile_is_not_adopted(realm: Realm, folder: Path) -> None:
+    """While a login waits for its turn, another process hears that the old one is over.
+
+    The session has changed then, too, and nobody has logged in.
+    """
+
+    async def job(desk: Desk) -> None:
+        key = session_key(desk.index)
+        realm.revoke_user("ada")
+        async with desk.store.lock(key, "login", timeout=5, notice=print):
+            waiting = asyncio.create_task(desk.login())
+            await asyncio.sleep(0)
+            desk.clock.offset += LIFE
+            with pytest.raises(LoginNeeded):
+                await desk.another_broker().access_token(desk.index)
+        session = await waiting
+        assert session.tokens.refresh_token is not None
+        assert len(desk.person.shown) == 2
+
+    logged_in(realm, folder, job)
+
+
+def test_an_early_refresh_that_is_refused_leaves_the_token_to_its_end(
+    realm: Realm, folder: Path
+) -> None:
+    """Whoever asks gets the same answer: the valid token, and a login once it is over."""
+
+    async def job(desk: Desk) -> None:
+        first = await token(desk)
+        realm.revoke_user("ada")
+        desk.clock.offset += LIFE - 20
+        assert [await token(desk) for _ in range(3)] == [first] * 3
+        desk.clock.offset += 20
+        with pytest.raises(LoginNeeded):
+            await token(desk)
+        assert desk.refreshes == 1
 
     logged_in(realm, folder, job)

@@ -21,9 +21,9 @@ def register_by_hand(user: User, realm: Realm, **changes: str) -> None:
 
 
 def register_at(user: User, realm: Realm) -> None:
-    """Register an index whose users log in at this realm."""
+    """Register an index whose users log in at this realm, by the device flow."""
     user.issuer = realm.issuer
-    user.crane("index", "register", URL, "--issuer", realm.issuer, check=True)
+    user.crane("index", "register", URL, "--issuer", realm.issuer, "--grant", "device", check=True)
 
 
 def test_the_person_sees_index_address_code_and_the_warning(registered: User, realm: Realm) -> None:
@@ -94,15 +94,16 @@ def test_json_on_stdout_is_whole_in_an_error(registered: User) -> None:
     envelope = json.loads(done.stdout)
     assert (envelope["status"], envelope["exit_code"]) == ("error", 4)
     assert envelope["errors"][0]["code"] == "login-needed"
-    assert envelope["errors"][0]["hint"] == "run: crane login python"
+    hint = envelope["errors"][0]["hint"]
+    assert hint == "run: crane login python at a terminal, or set CRANE_TOKEN_PYTHON"
 
 
 def test_a_provider_without_the_device_flow(user: User, idp: Idp) -> None:
-    """Said at registration, and exit code 13 at the login."""
+    """Said at registration, and exit code 13 where nothing else is wanted."""
     realm = idp["nodevice"]
     noted = user.crane("index", "register", URL, "--issuer", realm.issuer, check=True)
     assert "does not offer the device flow" in noted.stderr
-    done = user.crane("login")
+    done = user.crane("login", "--grant", "device")
     assert done.returncode == 13
     assert done.stderr.count("\n") == 1
 

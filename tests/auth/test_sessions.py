@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from auth.kit import store_in
 from support.world import User
 
 from crane_core.auth.model import ProviderMetadata, Session, TokenSet, session_key
-from crane_core.auth.sessions import SessionStore
 from crane_core.config.model import Index
 from crane_core.errors import StorageBusy, UnsafePermissions
 from crane_core.secret import Secret
@@ -36,7 +36,7 @@ def mode(path: Path) -> int:
 
 def stored(folder: Path) -> Path:
     """Write the session and return its file."""
-    SessionStore(folder).write(KEY, SESSION)
+    store_in(folder).write(KEY, SESSION)
     (file,) = folder.glob("*.json")
     return file
 
@@ -44,12 +44,12 @@ def stored(folder: Path) -> Path:
 def test_what_is_written_is_read(folder: Path) -> None:
     """Every field survives, secrets included."""
     stored(folder)
-    assert SessionStore(folder).read(KEY) == SESSION
+    assert store_in(folder).read(KEY) == SESSION
 
 
 def test_nothing_is_read_where_nothing_is(folder: Path) -> None:
     """No folder and no file is no session."""
-    assert SessionStore(folder).read(KEY) is None
+    assert store_in(folder).read(KEY) is None
 
 
 @posix
@@ -57,7 +57,7 @@ def test_files_and_folder_are_for_the_user_alone(folder: Path) -> None:
     """0600 and 0700, whatever the umask; locks too."""
 
     async def lock() -> None:
-        async with SessionStore(folder).lock(KEY, "refresh", timeout=1, notice=print):
+        async with store_in(folder).lock(KEY, "refresh", timeout=1, notice=print):
             pass
 
     before = os.umask(0)
@@ -78,7 +78,7 @@ def test_a_file_that_others_may_reach_is_refused(folder: Path, bits: int) -> Non
     file = stored(folder)
     file.chmod(bits)
     with pytest.raises(UnsafePermissions) as caught:
-        SessionStore(folder).read(KEY)
+        store_in(folder).read(KEY)
     assert caught.value.exit_code == 10
     assert caught.value.hint == f"run: chmod go= '{file}'"
 
@@ -103,7 +103,7 @@ def test_a_file_of_another_user_is_refused(folder: Path) -> None:
     """Somebody who can put a file there must not choose our token."""
     os.chown(stored(folder), 12345, 12345)
     with pytest.raises(UnsafePermissions, match="belongs to another user"):
-        SessionStore(folder).read(KEY)
+        store_in(folder).read(KEY)
 
 
 @posix
@@ -116,10 +116,10 @@ def test_an_open_folder_of_ours_is_closed_before_a_secret_goes_in(folder: Path) 
 
 
 def test_nothing_is_left_beside_the_session(folder: Path) -> None:
-    """Writing again and again leaves one file."""
+    """Writing again and again leaves one file, and the mark of its last change."""
     for _ in range(5):
         stored(folder)
-    assert [f.suffix for f in folder.iterdir()] == [".json"]
+    assert sorted(f.suffix for f in folder.iterdir()) == [".json", ".mark"]
 
 
 def test_a_link_in_the_place_of_the_file_is_replaced_not_followed(
@@ -182,13 +182,13 @@ def test_a_damaged_file_is_no_session(folder: Path, content: Any) -> None:
     """Whatever stands there, the answer is a new login and never a traceback."""
     file = stored(folder)
     file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    assert SessionStore(folder).read(KEY) is None
+    assert store_in(folder).read(KEY) is None
 
 
 def test_the_undamaged_record_of_that_table_is_a_session(folder: Path) -> None:
     """The table damages one thing at a time."""
     stored(folder).write_text(json.dumps(record()))
-    assert SessionStore(folder).read(KEY) is not None
+    assert store_in(folder).read(KEY) is not None
 
 
 def test_a_user_with_a_damaged_file_logs_in_again(logged_in: User) -> None:
@@ -220,14 +220,14 @@ def test_a_session_serves_no_other_origin_provider_client_or_right(
 ) -> None:
     """Each of these makes another login: a token never travels to another host."""
     stored(folder)
-    assert SessionStore(folder).read(session_key(replace(INDEX, **other))) is None
+    assert store_in(folder).read(session_key(replace(INDEX, **other))) is None
 
 
 def test_two_repositories_of_one_server_share_a_login(folder: Path) -> None:
     """The path is no part of the session: one login a server."""
     stored(folder)
     other = replace(INDEX, name="other", url="https://CRANE.example:443/more/simple/")
-    assert SessionStore(folder).read(session_key(other)) == SESSION
+    assert store_in(folder).read(session_key(other)) == SESSION
 
 
 def test_a_lock_that_somebody_keeps_is_said_and_given_up(folder: Path) -> None:
@@ -235,9 +235,9 @@ def test_a_lock_that_somebody_keeps_is_said_and_given_up(folder: Path) -> None:
     said: list[str] = []
 
     async def both() -> None:
-        async with SessionStore(folder).lock(KEY, "refresh", timeout=5, notice=print):
+        async with store_in(folder).lock(KEY, "refresh", timeout=5, notice=print):
             with pytest.raises(StorageBusy, match="another crane process"):
-                async with SessionStore(folder).lock(
+                async with store_in(folder).lock(
                     KEY, "refresh", timeout=0.1, notice=lambda: said.append("waiting")
                 ):
                     pass
@@ -250,12 +250,12 @@ def test_lock_files_stay(folder: Path) -> None:
     """A process that waits on a deleted lock file would be alone."""
 
     async def lock() -> None:
-        async with SessionStore(folder).lock(KEY, "refresh", timeout=1, notice=print):
-            SessionStore(folder).write(KEY, SESSION)
+        async with store_in(folder).lock(KEY, "refresh", timeout=1, notice=print):
+            store_in(folder).write(KEY, SESSION)
 
     asyncio.run(lock())
-    SessionStore(folder).delete(KEY)
-    assert [f.suffix for f in folder.iterdir()] == [".lock"]
+    store_in(folder).delete(KEY)
+    assert sorted(f.suffix for f in folder.iterdir()) == [".lock", ".mark"]
 
 
 def test_no_secret_in_what_is_printed() -> None:

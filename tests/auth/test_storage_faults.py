@@ -116,7 +116,7 @@ def test_a_read_only_disk_is_said(realm: Realm, tmp_path: Path, action: str) -> 
         if action == "login":
             await desk.login()
         elif action == "logout":
-            await Logout(desk.store, desk.client).run(desk.index)
+            await Logout(desk.context).run(desk.index)
         else:
             rejected = desk.session.tokens.access_token
             await desk.broker.access_token(desk.index, rejected=rejected)

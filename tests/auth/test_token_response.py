@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from idp.oidc import DEVICE_GRANT, Realm
 
+from crane_core.auth.client_authentication import PublicClient
 from crane_core.auth.endpoint import post_form
 from crane_core.auth.model import TokenSet
 from crane_core.auth.tokens import read_token_response
@@ -250,7 +251,8 @@ def test_any_body_of_the_token_endpoint(realm: Realm, body: str) -> None:
 
     async def ask() -> None:
         async with new_client() as client:
-            answer = await post_form(client, realm.token_url, {"grant_type": "refresh_token"})
+            form = {"grant_type": "refresh_token"}
+            answer = await post_form(client, realm.token_url, form, PublicClient("crane-pip"))
             read_token_response(answer.payload, NOW)
 
     with pytest.raises(ProviderAnswer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -187,10 +187,34 @@ def test_settings_survive_a_round_trip(tmp_path: Path) -> None:
     """Every setting is written and read; defaults are not written."""
     store = ConfigStore(tmp_path / "c" / "config.toml")
     full = Index(
-        "firm", "http://crane.example/python", None, "id", "https://t.example/t",
-        "https://t.example/d", "openid", "aud", "https://res.example", "https://m.example/simple",
-        ("acme-*", "x"), root_required=False, insecure_http=True, default=True,
-    )  # fmt: skip
+        "firm",
+        "http://crane.example/python",
+        client_id="id",
+        token_endpoint="https://t.example/t",
+        device_authorization_endpoint="https://t.example/d",
+        scope="openid",
+        audience="aud",
+        resource="https://res.example",
+        grant="device",
+        account="ada",
+        share_login=True,
+        redirect_uri="http://localhost/back",
+        client_auth="post",
+        client_secret_file="~/secret",
+        client_key_file="~/key.pem",
+        workload_audience="https://job.example",
+        token_command="print-token --for firm",
+        ca_file="~/ca.pem",
+        client_certificate="~/client.pem",
+        client_certificate_key="~/client.key",
+        fallback="https://m.example/simple",
+        private=("acme-*", "x"),
+        root_required=False,
+        insecure_http=True,
+        default=True,
+    )
+    unset = {f.name for f in fields(Index) if getattr(full, f.name) == f.default}
+    assert unset == {"issuer"}  # which excludes the two endpoints
     store.save(full)
     store.save(index("plain"))
     assert store.load().indexes == {"firm": full, "plain": index("plain")}

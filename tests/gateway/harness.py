@@ -6,25 +6,27 @@ import asyncio
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from crane_core.auth.context import AuthContext
 from crane_core.auth.login import Login
 from crane_core.auth.model import Session, session_key
 from crane_core.auth.sessions import SessionStore
+from crane_core.auth.vault import FileVault
 from crane_core.config.model import Configuration, Index
-from crane_core.gateway.compose import Parts, gateway
+from crane_core.gateway.compose import gateway
 from crane_core.gateway.guard import Guard, loopback_hosts
 from crane_core.gateway.server import bind, run, serving
-from crane_core.http import new_client
+from crane_core.http import Clients
 from crane_core.index.provenance import SqliteProvenance
 from crane_core.platform import Paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from idp.oidc import Realm
@@ -62,6 +64,13 @@ class Person:
     @property
     def can_answer(self) -> bool:
         return self.there
+
+    @property
+    def has_browser(self) -> bool:
+        return False
+
+    def show_authorization(self, index: Index, url: str) -> None:
+        raise AssertionError("no browser is here")
 
     def show_device_code(self, index: Index, request: DeviceAuthorization) -> None:
         self.logins += 1
@@ -115,20 +124,28 @@ class Home:
     person: Person
     clock: QuickClock = field(default_factory=QuickClock)
 
+    def store(self) -> SessionStore:
+        """Return the user's sessions, in private files."""
+        return SessionStore(self.paths.sessions, FileVault(self.paths.sessions))
+
+    @asynccontextmanager
+    async def auth(self, person: Person) -> AsyncIterator[AuthContext]:
+        """Yield what a login works with."""
+        async with Clients() as clients:
+            yield AuthContext(self.store(), clients, self.clock, person, {})
+
     def login(self, index: Index, user: str = "ada") -> Session:
         """Log a user in at an index, at the provider's real pages."""
 
         async def run_login() -> Session:
-            async with new_client() as client:
-                store = SessionStore(self.paths.sessions)
-                person = Person(self.person.realm, user, there=True)
-                return await Login(store, client, self.clock, person).run(index)
+            async with self.auth(Person(self.person.realm, user, there=True)) as auth:
+                return await Login(auth).run(index)
 
         return asyncio.run(run_login())
 
     def session(self, index: Index) -> Session | None:
         """Return the stored session of an index."""
-        return SessionStore(self.paths.sessions).read(session_key(index))
+        return self.store().read(session_key(index))
 
     def release(self, index: Index, project: str) -> bool:
         """Do what `crane index release` does, in another process's place."""
@@ -156,9 +173,16 @@ class Home:
 
         async def main() -> None:
             stop = asyncio.Event()
-            parts = Parts(self.paths, self.clock, self.person)
             async with (
-                gateway(parts, Configuration(known), indexes, guard(port), events.append) as app,
+                self.auth(self.person) as auth,
+                gateway(
+                    auth,
+                    self.paths.provenance,
+                    Configuration(known),
+                    indexes,
+                    guard(port),
+                    events.append,
+                ) as app,
                 serving(app, listener),
             ):
                 started.set_result((asyncio.get_running_loop(), stop))

@@ -256,7 +256,7 @@ def test_a_login_that_has_ended_is_asked_for_again_without_a_restart(
         world.realm.revoke_user("ada")
         world.crane.faults.append(Fault("/python/secret-lib/", status=401, times=1))
         answer = serve.get("/simple/secret-lib/")
-        prompt = serve.err.wait_for("check or enter the code")
+        prompt = serve.err.wait_for("To log in to python")
         serve.err.wait_for("page secret-lib")
 
     assert answer.status_code == 200, answer.text

@@ -32,7 +32,7 @@ def test_the_browser_opens_once_and_the_install_goes_on(world: World, stranger: 
     assert again.returncode == 0, again.stderr
     assert "log in" in first.stderr
     assert "log in" not in again.stderr
-    assert len(world.realm.requests("device_authorization")) == 1
+    assert len(world.realm.requests("token", grant="authorization_code")) == 1
 
 
 def test_the_prompt_does_not_stand_in_pips_output(stranger: User) -> None:
@@ -48,6 +48,7 @@ def test_in_ci_nobody_is_asked(value: str, world: World, stranger: User) -> None
     assert done.returncode == 4
     assert "crane login python" in done.stderr
     assert "Traceback" not in done.stderr
+    assert not world.realm.requests("authorization")
     assert not world.realm.requests("device_authorization")
 
 

@@ -12,14 +12,19 @@ from urllib.parse import parse_qs, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from idp.oidc import approve_device, deny_device
+from idp.oidc import approve_authorization, approve_device, deny_authorization, deny_device
 
 if __name__ == "__main__":
-    codes = parse_qs(urlsplit(sys.argv[1]).query).get("user_code")
-    if codes is None:
+    query = parse_qs(urlsplit(sys.argv[1]).query)
+    user, denies = os.environ.get("TEST_USER", "ada"), os.environ.get("TEST_DECISION") == "deny"
+    if "code_challenge" in query:
+        if denies:
+            deny_authorization(sys.argv[1])
+        else:
+            approve_authorization(sys.argv[1], user)
+    elif "user_code" not in query:
         sys.exit("the address holds no code; a person would type it")
-    issuer = os.environ["TEST_ISSUER"]
-    if os.environ.get("TEST_DECISION") == "deny":
-        deny_device(issuer, codes[0])
+    elif denies:
+        deny_device(os.environ["TEST_ISSUER"], query["user_code"][0])
     else:
-        approve_device(issuer, codes[0], os.environ.get("TEST_USER", "ada"))
+        approve_device(os.environ["TEST_ISSUER"], query["user_code"][0], user)

@@ -22,6 +22,7 @@ from idp.oidc import Realm
 from crane_core.auth.model import ProviderMetadata, Session, session_key
 from crane_core.auth.sessions import SessionStore
 from crane_core.auth.tokens import read_token_response
+from crane_core.auth.vault import FileVault
 from crane_core.config.model import Index
 from crane_core.config.store import ConfigStore
 from crane_devserver.sdists import make_sdist
@@ -171,7 +172,7 @@ def log_in(user: User, realm: Realm, *indexes: Index, account: str = "ada", age:
     )
     session = Session(read_token_response(answer, time.time() - age), provider)
     for index in indexes:
-        SessionStore(user.sessions).write(session_key(index), session)
+        SessionStore(user.sessions, FileVault(user.sessions)).write(session_key(index), session)
     return str(answer["access_token"])
 
 

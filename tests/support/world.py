@@ -22,6 +22,7 @@ BROWSER = f"{sys.executable} {Path(__file__).parent / 'browser.py'} %s"
 CRANE = str(Path(sys.executable).with_name("crane"))
 # What the machine needs to reach the package registries stays; what steers tools goes.
 KEPT = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LANG", "SYSTEMROOT")
+NO_KEYRING = "keyring.backends.fail.Keyring"
 SECONDS = 120
 
 
@@ -45,6 +46,8 @@ class User:
             "USERPROFILE": str(self.home),
             "BROWSER": BROWSER,
             "TEST_ISSUER": self.issuer,
+            # Never the keyring of whoever runs the tests.
+            "PYTHON_KEYRING_BACKEND": NO_KEYRING,
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_CERT": os.environ.get("PIP_CERT", ""),
             **self.variables,
