@@ -1,0 +1,30 @@
+"""The page about the standards names tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("docs/security/oauth.md", "docs/providers.md")
+NAMED = re.compile(r"`([a-z_/]+\.py)(?:::(test_\w+))?`")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_named_test_exists(page: str) -> None:
+    """A demand without a test would be a promise."""
+    named = NAMED.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert named
+    for path, name in named:
+        text = (ROOT / "tests" / path).read_text(encoding="utf-8")
+        assert not name or f"def {name}(" in text, f"{path}::{name}"
+
+
+def test_every_demand_has_a_test() -> None:
+    """Each row of the first three tables ends with one."""
+    page = (ROOT / PAGES[0]).read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if re.match(r"\| \d", line)]
+    assert len(rows) > 30
+    assert [row for row in rows if "::test_" not in row] == []

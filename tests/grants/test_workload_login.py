@@ -1,0 +1,179 @@
+"""A job without a person trades its identity for a token (RFC 8693, RFC 7523 §2.1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grants.kit import NOBODY, Desk, Person, at_desk, claims_at, index_at, register
+from grants.workload import signed_identity, token_service
+from idp.oidc import Realm
+from support.world import User
+
+from crane_core.auth.grants.workload_identity import JWT_BEARER, TOKEN_EXCHANGE
+from crane_core.errors import LoginNeeded
+from crane_devserver.crane import CraneServer
+from crane_devserver.repository import Repository
+from crane_devserver.running import serve_in_thread
+from crane_devserver.wheels import make_wheel
+
+FIRM_AUDIENCE = "https://firm.example/ci"
+
+
+@pytest.fixture
+def github(realm: Realm) -> Iterator[dict[str, str]]:
+    """Give the environment of a GitHub Actions job, whose tokens the realm trusts."""
+
+    def answer(asked: Any) -> tuple[int, str]:
+        return 200, json.dumps({"value": signed_identity(realm, asked.query["audience"])})
+
+    with token_service(answer) as service:
+        yield {
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{service.url}/token?v=2",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner-token",
+        }
+
+
+def test_a_github_job_needs_no_login(user: User, realm: Realm, github: dict[str, str]) -> None:
+    """The provider says that it exchanges tokens, and that is enough: nothing to configure."""
+    register(user, index_at(realm))
+    done = user.crane("token", check=True, **github)
+    assert claims_at(realm, done.stdout.strip())["preferred_username"] == "repo:acme/app"
+    (asked,) = realm.requests("token")
+    assert (asked.grant, asked.status) == (TOKEN_EXCHANGE, 200)
+    assert asked.params["subject_token_type"] == "urn:ietf:params:oauth:token-type:jwt"
+    assert asked.params["requested_token_type"] == "urn:ietf:params:oauth:token-type:access_token"
+    assert done.stderr == ""
+
+
+def test_a_jwt_bearer_is_taken_where_it_is_registered(
+    user: User, realm: Realm, github: dict[str, str]
+) -> None:
+    """RFC 7523: the identity itself is the grant."""
+    register(user, index_at(realm, grant="jwt-bearer"))
+    done = user.crane("token", check=True, **github)
+    assert claims_at(realm, done.stdout.strip())["preferred_username"] == "repo:acme/app"
+    (asked,) = realm.requests("token")
+    assert (asked.grant, asked.status) == (JWT_BEARER, 200)
+    assert "subject_token" not in asked.params
+
+
+def test_crane_pip_in_a_job(
+    user: User, realm: Realm, github: dict[str, str], tmp_path: Path
+) -> None:
+    """What it is all for: a private package in CI, with one permission line and no secret."""
+    make_wheel(tmp_path / "files" / "firm-lib", "firm-lib", "1.0")
+    index = CraneServer(
+        [Repository("python", tmp_path / "files")], keys=f"{realm.issuer}/jwks", issuer=realm.issuer
+    )
+    with serve_in_thread(index) as url:
+        register(user, index_at(realm, url=f"{url}/python", fallback="none"))
+        done = user.crane(
+            "pip", "download", "firm-lib", "--no-deps", "-d", str(tmp_path / "out"), **github
+        )
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["firm_lib-1.0-py3-none-any.whl"]
+    assert {r.authorized_user for r in index.requests} == {"repo:acme/app"}
+
+
+@pytest.mark.parametrize("grant", ["token-exchange", "jwt-bearer"])
+def test_an_identity_for_another_audience(
+    user: User, realm: Realm, github: dict[str, str], grant: str
+) -> None:
+    """The registration's audience is what the job asks for; a refusal names it."""
+    register(user, index_at(realm, grant=grant, workload_audience=FIRM_AUDIENCE))
+    done = user.crane("token", **github)
+    assert done.returncode == 15
+    assert f"take this job's identity for {FIRM_AUDIENCE}?" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_audience_of_the_access_token_goes_along(
+    user: User, realm: Realm, github: dict[str, str]
+) -> None:
+    """RFC 8693 §2.1: `audience` and `resource` say for whom the new token is."""
+    register(user, index_at(realm, audience="firm", scope="crane"))
+    user.crane("token", check=True, **github)
+    (asked,) = realm.requests("token")
+    assert asked.params["audience"] == "firm"
+    assert asked.params["scope"] == "crane"
+
+
+def test_a_token_file_is_read_anew_for_each_exchange(realm: Realm, tmp_path: Path) -> None:
+    """Clusters rotate it; and an expired access token needs no person to be renewed."""
+    file = tmp_path / "token"
+    file.write_text(signed_identity(realm, realm.issuer, "first"))
+
+    async def job(desk: Desk) -> list[str]:
+        first = await desk.token()
+        file.write_text(signed_identity(realm, realm.issuer, "second"))
+        desk.watch.offset = 301
+        return [first, await desk.token()]
+
+    environ = {"CRANE_ID_TOKEN_FILE": str(file)}
+    tokens = at_desk(tmp_path, index_at(realm), job, person=NOBODY, environ=environ)
+    names = [claims_at(realm, token)["preferred_username"] for token in tokens]
+    assert names == ["first", "second"]
+
+
+def test_a_broken_identity_is_exit_code_30(user: User, realm: Realm) -> None:
+    """A job without the permission: the line to add, in one line."""
+    register(user, index_at(realm))
+    done = user.crane("token", CI="true", GITHUB_ACTIONS="true")
+    assert done.returncode == 30
+    assert done.stderr.count("\n") == 1
+    assert "permissions: { id-token: write }" in done.stderr
+    assert realm.requests("token") == []
+
+
+def test_detectors_that_are_switched_off(user: User, realm: Realm) -> None:
+    """Then it is a job without an identity: exit code 4, with what to set."""
+    register(user, index_at(realm))
+    off = {"CI": "true", "GITHUB_ACTIONS": "true", "CRANE_DETECTORS_OFF": "github"}
+    done = user.crane("token", **off)
+    assert done.returncode == 4
+    register(user, index_at(realm, grant="token-exchange"))
+    done = user.crane("token", **off)
+    assert done.returncode == 4
+    assert "asked: file, gitlab, buildkite" in done.stderr
+    assert "CRANE_ID_TOKEN_FILE" in done.stderr
+
+
+def test_a_job_that_the_provider_does_not_trust(
+    user: User, realm: Realm, github: dict[str, str]
+) -> None:
+    """A signature by another key is the provider's to refuse; nothing is stored."""
+    realm.fail("invalid_grant", grant=TOKEN_EXCHANGE)
+    register(user, index_at(realm))
+    done = user.crane("token", **github)
+    assert done.returncode == 15
+    assert "invalid_grant" in done.stderr
+    assert not list(user.sessions.glob("*.json"))
+
+
+def test_a_person_in_a_cloud_shell_is_asked(realm: Realm, tmp_path: Path) -> None:
+    """Somebody who is there logs in as themselves, not as the machine around them."""
+
+    async def job(desk: Desk) -> None:
+        await desk.token()
+
+    environ = {"K_SERVICE": "shell"}
+    with pytest.raises(LoginNeeded):
+        at_desk(tmp_path, index_at(realm), job, person=Person(), environ=environ)
+    assert realm.requests("token") == []
+
+
+def test_no_identity_is_shown(user: User, realm: Realm, github: dict[str, str]) -> None:
+    """Not by `--debug`, not in an error."""
+    realm.fail("invalid_request", grant=TOKEN_EXCHANGE)
+    register(user, index_at(realm))
+    done = user.crane("--debug", "token", **github)
+    (asked,) = realm.requests("token")
+    said = done.stdout + done.stderr
+    assert asked.params["subject_token"] not in said
+    assert "runner-token" not in said
