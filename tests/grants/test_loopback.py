@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -173,29 +174,25 @@ def test_every_page_is_kept_by_nobody_and_loads_nothing(target: str) -> None:
 def test_an_idle_connection_neither_stops_nor_delays_a_login() -> None:
     """Browsers open a second connection in advance, and use it or not."""
 
-    async def visit(listener: LoopbackListener, port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port)), socket.socket() as slow:
-            slow.connect(("127.0.0.1", port))
-            slow.sendall(b"GET /call")
-            tab = asyncio.create_task(page_of(port, OURS))
-            await listener.redirect()
-            listener.tell(None)
-            assert (await tab).status == 200
-            began = time.monotonic()
-            ends.append(began)
-            await context.__aexit__(None, None, None)
-            assert time.monotonic() - began < 1.5
-
-    ends: list[float] = []
-    context = listening("/callback", STATE)
-
     async def run() -> None:
-        listener, port, _ = await context.__aenter__()
-        await visit(listener, port)
-        assert is_closed(port)
+        with contextlib.ExitStack() as idle:
+            async with listening("/callback", STATE) as (listener, port, _):
+                silent, slow = (
+                    idle.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+                    for _ in range(2)
+                )
+                slow.sendall(b"GET /call")
+                tab = asyncio.create_task(page_of(port, OURS))
+                await listener.redirect()
+                listener.tell(None)
+                assert (await tab).status == 200
+                began = time.monotonic()
+            assert time.monotonic() - began < 1.5
+            assert is_closed(port)
+            for connection in (silent, slow):
+                assert await asyncio.to_thread(connection.recv, 1) == b""
 
     asyncio.run(asyncio.wait_for(run(), 60))
-    assert ends
 
 
 def test_a_failed_login_still_tells_its_tab() -> None:
