@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from idp.oidc import Idp, Realm, start_idp
 from support.world import KEPT, User, World, make_world
+
+# How fast examples are made says nothing of the code: the machine may be busy.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)

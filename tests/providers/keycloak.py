@@ -151,8 +151,10 @@ def _distribution() -> Path:
     with FileLock(CACHE / "keycloak-fetch.lock", timeout=FETCH_SECONDS):
         if not (home / "complete").exists():
             shutil.rmtree(home, ignore_errors=True)
-            with zipfile.ZipFile(_fetch()) as archive:
+            file = _fetch()
+            with zipfile.ZipFile(file) as archive:
                 archive.extractall(CACHE)
+            file.unlink()
             (home / "bin" / "kc.sh").chmod(0o755)
             (home / "complete").touch()
     return home

@@ -56,12 +56,12 @@ def which_index(configuration: Configuration, url: str) -> tuple[Index | None, s
 
 async def _explain_login(here: Context, index: Index) -> dict[str, Any]:
     from crane_cli.context import auth
-    from crane_core.auth.credentials import ready_token
+    from crane_core.auth.credentials import is_ready_made
 
     async with auth(here) as parts:
         session = parts.store.read_for(index)
         account = session.tokens.account if session else index.account
-        if await ready_token(index, here.environ) is not None:
+        if is_ready_made(index, here.environ):
             state, good, grants = "a token was set for it", True, []
         else:
             state, good = _session_state(here, session)
