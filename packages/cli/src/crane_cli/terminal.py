@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crane_core.errors import UsageError
+from crane_core.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ class TerminalPrompt:
 
     def notice(self, text: str) -> None:
         """Say one line."""
-        self._say("crane: " + "".join(c if c.isprintable() else "?" for c in text))
+        self._say(f"crane: {visible(text)}")
 
     def confirm(self, question: str) -> bool:
         """Ask a question that a person must answer. Raises `UsageError` where nobody can."""

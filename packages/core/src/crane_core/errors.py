@@ -46,6 +46,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from crane_core.text import visible
+
 
 class CraneError(Exception):
     """An expected failure: one line for the user, and the next step.
@@ -65,7 +67,7 @@ class CraneError(Exception):
     def line(self) -> str:
         """The message and the next step on one line."""
         text = f"{self.message}; {self.hint}" if self.hint else self.message
-        return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+        return visible(" ".join(text.split()))
 
 
 class UsageError(CraneError):

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from crane_core import __version__
-from crane_core.errors import ConfigBroken, UsageError
+from crane_core.errors import ClockSkew, ConfigBroken, UsageError
 from crane_core.tls import TLSSettings
 
 USER_AGENT = f"crane/{__version__}"
@@ -29,7 +29,6 @@ NO_SETTINGS = TLSSettings()
 
 Client = httpx2.AsyncClient
 Response = httpx2.Response
-TransportError = httpx2.TransportError
 # All that sending a request and reading its answer can raise.
 StreamError = (
     httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError, httpx2.InvalidURL,
@@ -148,10 +147,12 @@ def network_reason(error: Exception, url: str) -> str:
     return f"the connection to {host} broke ({detail})"
 
 
-def is_clock_problem(error: Exception) -> bool:
-    """Whether TLS failed since a certificate is outside its dates."""
+def clock_skew(error: Exception, url: str) -> ClockSkew | None:
+    """Return our error if TLS failed since a certificate is outside its dates, else None."""
     detail = str(error)
-    return "certificate is not yet valid" in detail or "certificate has expired" in detail
+    if "certificate is not yet valid" in detail or "certificate has expired" in detail:
+        return ClockSkew(network_reason(error, url), hint="compare this machine's date and time")
+    return None
 
 
 class BadEncoding(httpx2.DecodingError):

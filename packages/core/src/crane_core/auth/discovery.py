@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from crane_core.auth.endpoint import get_json
 from crane_core.auth.model import ProviderMetadata
 from crane_core.errors import (
-    ClockSkew,
     CraneError,
     DiscoveryFailed,
     EndpointMissing,
@@ -18,7 +17,7 @@ from crane_core.errors import (
     IssuerRejected,
     ProviderAnswer,
 )
-from crane_core.http import Client, StreamError, is_clock_problem, network_reason
+from crane_core.http import Client, StreamError, clock_skew, network_reason
 from crane_core.urls import join, origin_of, require_secure, within
 
 if TYPE_CHECKING:
@@ -176,10 +175,7 @@ async def _head_of(client: Client, url: str, *, accept: str) -> tuple[int, dict[
             f"{url} did not answer in {HEAD_SECONDS:.0f} s", hint="check the URL, network or VPN"
         ) from None
     except StreamError as error:
-        reason = network_reason(error, url)
-        if is_clock_problem(error):
-            raise ClockSkew(reason, hint="compare this machine's date and time") from error
-        raise IndexUnreachable(
-            f"the index is out of reach: {reason}",
+        raise clock_skew(error, url) or IndexUnreachable(
+            f"the index is out of reach: {network_reason(error, url)}",
             hint="check the URL, the network or VPN",
         ) from error

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from crane_core.errors import (
     ClientRejected,
-    ClockSkew,
     EndpointMissing,
     ProviderAnswer,
     ProviderUnreachable,
@@ -17,12 +16,13 @@ from crane_core.http import (
     Client,
     Response,
     StreamError,
-    is_clock_problem,
+    clock_skew,
     json_object,
     network_reason,
     read_limited,
     server_time,
 )
+from crane_core.text import visible
 
 if TYPE_CHECKING:
     from crane_core.auth.client_authentication import ClientAuthentication
@@ -104,7 +104,10 @@ async def _send(
             f"{url} did not answer in {EXCHANGE_SECONDS:.0f} s", hint="try again in a minute"
         ) from None
     except StreamError as error:
-        _unreachable(error, url)
+        raise clock_skew(error, url) or ProviderUnreachable(
+            f"the identity provider is out of reach: {network_reason(error, url)}",
+            hint="check the network or VPN, then try again",
+        ) from error
 
 
 def _answer(response: Response, body: bytes | None, url: str, form: dict[str, str]) -> Answer:
@@ -155,14 +158,4 @@ def _oauth_error(payload: dict[str, Any], url: str, form: dict[str, str]) -> NoR
 def printable(value: object, limit: int) -> str:
     """Return foreign text that is safe to show on a terminal: no control characters, bounded."""
     text = value if isinstance(value, str) else ""
-    return "".join(c if c.isprintable() else " " for c in text)[:limit].strip()
-
-
-def _unreachable(error: Exception, url: str) -> NoReturn:
-    reason = network_reason(error, url)
-    if is_clock_problem(error):
-        raise ClockSkew(reason, hint="compare this machine's date and time") from error
-    raise ProviderUnreachable(
-        f"the identity provider is out of reach: {reason}",
-        hint="check the network or VPN, then try again",
-    ) from error
+    return visible(text, instead=" ")[:limit].strip()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from crane_core.clients.pip_options import Option, parse
+from crane_core.clients.pip_options import Option, Parsed, parse, substituted
 from crane_core.clients.pip_requirements import NESTED_OPTIONS
 
 if TYPE_CHECKING:
@@ -25,14 +26,13 @@ class PipCommand:
     arguments: tuple[str, ...]
 
     @cached_property
-    def _parsed(self) -> tuple[tuple[Option, ...], str | None, int]:
-        parsed = parse(list(self.arguments))
-        return parsed.options, parsed.command, parsed.command_at
+    def _parsed(self) -> Parsed:
+        return parse(self.arguments)
 
     @property
     def command(self) -> str | None:
         """The command, such as `install`."""
-        return self._parsed[1]
+        return self._parsed.command
 
     @property
     def index_url(self) -> str | None:
@@ -57,7 +57,7 @@ class PipCommand:
     @property
     def needs_index(self) -> bool:
         """Whether the command fetches from an index."""
-        names = {option.name for option in self._parsed[0]}
+        names = {option.name for option in self._parsed.options}
         fetches = self.command in INDEX_COMMANDS or (self.command == "list" and names & LISTING)
         return bool(fetches) and not names & {"--no-index", "--help", "--version"}
 
@@ -67,31 +67,30 @@ class PipCommand:
         They stand directly behind the command: at the end they might become the value of an
         option that lacks one.
         """
-        options, _, command_at = self._parsed
-        kept = {position: [argument] for position, argument in enumerate(self.arguments)}
-        for option in options:
-            if option.name in REPLACED:
-                kept |= {position: [] for position in range(option.start, option.end)}
-                kept[option.start] = option.left
+        gone: list[tuple[Option, list[str]]] = [
+            (option, []) for option in self._parsed.options if option.name in REPLACED
+        ]
+        places = substituted(self.arguments, gone)
         indexes = ["--index-url", index_url]
         for url in extra_index_urls:
             indexes += ["--extra-index-url", url]
-        before = [a for i, words in kept.items() if i <= command_at for a in words]
-        behind = [a for i, words in kept.items() if i > command_at for a in words]
-        return [*before, *indexes, *behind]
+        places.insert(self._parsed.command_at + 1, indexes)
+        return list(chain.from_iterable(places))
 
     def with_requirements(self, rewrite: Callable[[str], str]) -> PipCommand:
         """Return the line with each requirements and constraints file replaced by another."""
-        arguments = list(self.arguments)
-        for option in reversed(self._parsed[0]):
-            if option.name in NESTED_OPTIONS and option.value is not None:
-                name = rewrite(option.value)
-                if name != option.value:
-                    arguments[option.start : option.end] = [*option.left, option.name, name]
-        return PipCommand(tuple(arguments))
+        named = [o for o in self._parsed.options if o.name in NESTED_OPTIONS]
+        # In pip's order, since the last index URL of all these files counts: constraints first.
+        named.sort(key=lambda option: option.name == "--requirement")
+        steads = [
+            (option, [option.name, name])
+            for option in named
+            if option.value is not None and (name := rewrite(option.value)) != option.value
+        ]
+        return PipCommand(tuple(chain.from_iterable(substituted(self.arguments, steads))))
 
     def _values(self, name: str) -> list[str]:
-        return [o.value for o in self._parsed[0] if o.name == name and o.value is not None]
+        return [o.value for o in self._parsed.options if o.name == name and o.value is not None]
 
 
 def read_arguments(arguments: list[str]) -> PipCommand:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 WITH_VALUE = frozenset({
     "--abi", "--all-releases", "--build-constraint", "--build-option", "--cache-dir", "--cert",
@@ -127,7 +127,7 @@ class Parsed:
     command_at: int
 
 
-def parse(arguments: list[str]) -> Parsed:
+def parse(arguments: Sequence[str]) -> Parsed:
     """Read arguments as optparse does: abbreviations, clusters, `--` and values that look odd."""
     options: list[Option] = []
     command, command_at = None, len(arguments)
@@ -139,10 +139,9 @@ def parse(arguments: list[str]) -> Parsed:
             if command is not None:
                 break
             position += 1
-        elif argument.startswith("-") and argument != "-":
-            found = list(read_option(arguments, position, LIST if command == "list" else COMMANDS))
+        elif found := read_options(arguments, position, LIST if command == "list" else COMMANDS):
             options += found
-            position = max((option.end for option in found), default=position + 1)
+            position = found[-1].end
         else:
             if command is None:
                 command, command_at = argument, position
@@ -155,30 +154,39 @@ def parse_line(words: list[str]) -> list[Option]:
     options: list[Option] = []
     position = 0
     while position < len(words):
-        found = []
-        if words[position].startswith("-") and words[position] != "-":
-            found = list(read_option(words, position, REQUIREMENTS))
+        found = read_options(words, position, REQUIREMENTS)
         options += found
-        position = max((option.end for option in found), default=position + 1)
+        position = found[-1].end if found else position + 1
     return options
 
 
-def read_option(arguments: list[str], position: int, table: Table) -> Iterator[Option]:
-    """Yield the options of one argument: one, or those of a cluster of letters."""
+def substituted(
+    words: Sequence[str], steads: Iterable[tuple[Option, list[str]]]
+) -> list[list[str]]:
+    """Return what stands at each word's place once options are replaced by other words."""
+    places = [[word] for word in words]
+    for option, stead in steads:
+        for position in range(option.start, option.end):
+            places[position] = []
+        places[option.start] = [*option.left, *stead]
+    return places
+
+
+def read_options(arguments: Sequence[str], position: int, table: Table) -> list[Option]:
+    """Return the options of one argument: one, those of a cluster of letters, or none."""
     argument = arguments[position]
+    if not argument.startswith("-") or argument == "-":
+        return []
     following = arguments[position + 1] if position + 1 < len(arguments) else None
-    if argument.startswith("--"):
-        spelled, equals, value = argument.partition("=")
-        name = table.full_name(spelled)
-        if name not in table.with_value:
-            yield Option(name, None, position, position + 1)
-        elif equals:
-            yield Option(_plain(name), value, position, position + 1)
-        else:
-            end = position + (1 if following is None else 2)
-            yield Option(_plain(name), following, position, end)
-        return
-    yield from _cluster(argument[1:], following, position, table)
+    if not argument.startswith("--"):
+        return list(_cluster(argument[1:], following, position, table))
+    spelled, equals, value = argument.partition("=")
+    name = table.full_name(spelled)
+    if name not in table.with_value:
+        return [Option(name, None, position, position + 1)]
+    if equals:
+        return [Option(_plain(name), value, position, position + 1)]
+    return [Option(_plain(name), following, position, position + (1 if following is None else 2))]
 
 
 def _cluster(letters: str, following: str | None, position: int, table: Table) -> Iterator[Option]:

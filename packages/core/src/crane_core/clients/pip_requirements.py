@@ -13,19 +13,19 @@ import re
 import shlex
 import stat
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from crane_core.clients.pip_options import Option, parse_line
+from crane_core.clients.pip_options import Option, parse_line, substituted
 from crane_core.errors import UsageError
 from crane_core.files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-INDEX_OPTIONS = frozenset({"--index-url", "--extra-index-url"})
 NESTED_OPTIONS = frozenset({"--requirement", "--constraint", "--build-constraint"})
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
@@ -108,15 +108,14 @@ class RequirementsRewriter:
             words = shlex.split(text)
         except ValueError:
             return _Line(line)
-        kept = {position: [word] for position, word in enumerate(words)}
-        needs_copy = False
-        for option in parse_line(words):
-            stead = self._stead(option, folder) if option.value is not None else None
-            if stead is not None:
-                kept |= {position: [] for position in range(option.start, option.end)}
-                kept[option.start] = [*option.left, *stead.words]
-                needs_copy = needs_copy or stead.needs_copy
-        result = [word for part in kept.values() for word in part]
+        steads = [
+            (option, stead)
+            for option in parse_line(words)
+            if option.value is not None and (stead := self._stead(option, folder)) is not None
+        ]
+        places = substituted(words, ((option, stead.words) for option, stead in steads))
+        result = list(chain.from_iterable(places))
+        needs_copy = any(stead.needs_copy for _, stead in steads)
         return _Line(line if result == words else shlex.join(result), needs_copy)
 
     def _stead(self, option: Option, folder: Path) -> _Stead | None:

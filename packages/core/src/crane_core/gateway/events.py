@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from crane_core.text import visible
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -23,7 +25,7 @@ class Event:
     @property
     def text(self) -> str:
         """What was asked for, fit for a terminal: names come from whoever writes the pages."""
-        return "".join(c if c.isprintable() else "?" for c in self.what)[:200]
+        return visible(self.what)[:200]
 
 
 Observer = Callable[[Event], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from crane_core.errors import ClientRejected, CraneError, LoginError, ProviderError, SourceError
+from crane_core.errors import CraneError, LoginError, ProviderError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from crane_core.gateway.connection import Connection
 
     Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-NO_STORE = (b"cache-control", b"no-store")
 
 
 async def send_bytes(
@@ -74,7 +72,7 @@ def status_of(error: CraneError) -> int:
     """
     if isinstance(error, SourceError):
         return error.http_status
-    if isinstance(error, ClientRejected | LoginError):
+    if isinstance(error, LoginError):
         return 403
     return 504 if isinstance(error, ProviderError) else 500
 

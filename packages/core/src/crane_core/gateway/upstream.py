@@ -19,7 +19,7 @@ from crane_core.http import (
     Clients,
     Response,
     StreamError,
-    is_clock_problem,
+    clock_skew,
     network_reason,
     read_limited,
     server_time,
@@ -175,6 +175,5 @@ def redirect_target(response: Response, url: str, index: Index | None) -> str | 
 
 def unreachable(error: Exception, url: str) -> IndexUnreachable | ClockSkew:
     """Return our error for a network error on the way to `url`."""
-    if is_clock_problem(error):
-        return ClockSkew(network_reason(error, url), hint="compare this machine's date and time")
-    return IndexUnreachable(network_reason(error, url), hint="check the network or VPN")
+    reason = network_reason(error, url)
+    return clock_skew(error, url) or IndexUnreachable(reason, hint="check the network or VPN")
