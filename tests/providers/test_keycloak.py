@@ -25,13 +25,14 @@ from crane_devserver.wheels import make_wheel
 pytestmark = [
     pytest.mark.keycloak,
     pytest.mark.xdist_group("keycloak"),
-    pytest.mark.timeout(420),
+    # Fetching, building and starting have limits of their own.
+    pytest.mark.timeout(func_only=True),
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keycloak() -> Iterator[Keycloak]:
-    """Give one Keycloak for the whole run, or say what is missing."""
+    """Give one Keycloak for all of these tests, or say what is missing."""
     keys = keycloak_realm.new_keys()
     try:
         with running_keycloak(keycloak_realm.realm_file(keys), keys) as found:
