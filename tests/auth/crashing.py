@@ -17,7 +17,7 @@ from typing import Any
 
 from crane_cli.main import main
 from crane_core.auth import broker, sessions
-from crane_core.auth.grants import device
+from crane_core.auth.grants import model
 
 
 def die() -> None:
@@ -37,7 +37,7 @@ def around_the_request(*, before: bool) -> None:
             die()
         return answer
 
-    broker.post_form = device.post_form = post_form  # type: ignore[assignment]
+    broker.post_form = model.post_form = post_form  # type: ignore[assignment]
 
 
 def around_the_replacement(*, before: bool) -> None:

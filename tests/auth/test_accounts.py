@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,243 @@ def test_a_refresh_of_one_account_leaves_the_other_alone(registered: User, realm
         registered.crane("token", check=True)
     assert len(refreshes(realm)) == 2
     assert {r.status for r in refreshes(realm)} == {200}
+
+
+# --- who has logged in -------------------------------------------------------------------------
+
+ELSE = "crane: ada has logged in at python, not "
+
+
+def notices(stderr: str) -> list[str]:
+    """Return the lines that name another user than the account."""
+    return [line for line in stderr.splitlines() if " has logged in at " in line]
+
+
+def status_of(user: User) -> tuple[str, dict[str, object]]:
+    """Return what `crane status` says of the one index: its line, and its JSON."""
+    line = user.crane("status").stdout.splitlines()[1]
+    return line, json.loads(user.crane("status", "--json").stdout)["data"]["indexes"][0]
+
+
+def test_the_account_is_a_hint_for_the_login_page(registered: User, realm: Realm) -> None:
+    """OpenID Connect Core §3.1.2.1: for a login in the browser, where one is named."""
+    registered.crane("login", "--grant", "authorization-code", check=True)
+    log_in(registered, "bob", "--grant", "authorization-code")
+    first, second = realm.requests("authorization")
+    assert "login_hint" not in first.params
+    assert second.params["login_hint"] == "bob"
+
+
+def test_the_device_grant_has_no_such_hint(registered: User, realm: Realm) -> None:
+    """RFC 8628 §3.1 knows none."""
+    log_in(registered, "bob")
+    assert "login_hint" not in realm.requests("device_authorization")[0].params
+
+
+def test_who_has_logged_in_is_said_with_the_account(registered: User) -> None:
+    """A name of the user's own may stand for anybody: said once, refused never."""
+    first = registered.crane("login", "--account", "work", check=True)
+    assert first.stdout == "logged in to python as ada (account work)\n"
+    (notice,) = notices(first.stderr)
+    assert notice.startswith(f"{ELSE}work;")
+    assert notice.endswith("crane login python --account work --force")
+    again = registered.crane("login", "--account", "work", check=True)
+    assert again.stdout == "already logged in to python as ada (account work)\n"
+    assert again.stderr == ""
+
+
+def test_nobody_is_said_twice(registered: User) -> None:
+    """Without an account, or with one that is the login name, there is nothing to add."""
+    assert registered.crane("login", check=True).stdout == "logged in to python as ada\n"
+    done = registered.crane("login", "--account", "bob", check=True, TEST_USER="bob")
+    assert done.stdout == "logged in to python as bob\n"
+    assert notices(done.stderr) == []
+
+
+def jwt(claims: dict[str, str]) -> str:
+    """Return an access token that says this."""
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJSUzI1NiJ9.{body}.c2ln"
+
+
+CLAIMS = {"preferred_username": "ada", "email": "ada@example.com", "sub": "u-1"}
+
+
+@pytest.mark.parametrize(
+    ("account", "token", "is_another"),
+    [
+        ("ada", jwt(CLAIMS), False),
+        ("Ada@Example.com", jwt(CLAIMS), False),
+        ("u-1", jwt(CLAIMS), False),
+        ("bob", jwt(CLAIMS), True),
+        ("bob@example.com", jwt(CLAIMS), True),
+        ("ada", jwt({"sub": "ada"}), False),
+        ("bob", "opaque", False),
+        ("bob", "a.b.c", False),
+    ],
+)
+def test_every_name_of_the_user_counts(
+    registered: User, realm: Realm, account: str, token: str, is_another: bool
+) -> None:
+    """User name, e-mail address and subject; a token that says nothing proves nothing."""
+    realm.patch({"access_token": token}, unset=["id_token"], grant=DEVICE_GRANT, times=None)
+    done = registered.crane("login", "--account", account, check=True)
+    said = [line for line in notices(done.stderr) if line.startswith(f"{ELSE}{account};")]
+    assert len(said) == len(notices(done.stderr)) == is_another
+
+
+def test_an_opaque_access_token_beside_an_id_token(registered: User, realm: Realm) -> None:
+    """The ID token has named the user then."""
+    realm.patch({"access_token": "opaque"}, grant=DEVICE_GRANT, times=None)
+    assert notices(registered.crane("login", "--account", "ada", check=True).stderr) == []
+    assert notices(registered.crane("login", "--account", "bob", check=True).stderr) != []
+
+
+def test_the_status_shows_user_and_account(registered: User) -> None:
+    """Also where nobody is logged in: the account is what a login would be for."""
+    registered.crane("index", "set", "python", "--account", "work", check=True)
+    line, data = status_of(registered)
+    assert "nobody (account work)" in line
+    assert (data["account"], data["account_label"]) == (None, "work")
+    registered.crane("login", check=True)
+    line, data = status_of(registered)
+    assert "ada (account work)" in line
+    assert (data["account"], data["account_label"]) == ("ada", "work")
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(registered: User) -> None:
+    """It may come from the provider: no command is to fail about it."""
+    registered.crane("index", "set", "python", "--account", "[/b]", check=True)
+    done = registered.crane("status")
+    assert done.returncode == 4
+    assert "(account [/b])" in done.stdout
+
+
+# --- indexes of one server, with accounts of their own -----------------------------------------
+
+
+@pytest.fixture
+def beside(registered: User, world: World) -> User:
+    """Give a user with a second index of the same server, for which bob is logged in.
+
+    The first names no account; ada is logged in there without a name, and as `own`.
+    """
+    folder = world.private.parent / "second"
+    folder.mkdir()
+    second = Repository("second", folder, read_groups=frozenset({"everyone"}))
+    world.crane.repositories["second"] = second
+    index = Index(
+        "second",
+        f"{world.crane_url}/second",
+        issuer=world.realm.issuer,
+        grant="device",
+        account="bob",
+    )
+    ConfigStore(registered.config_file).save(index)
+    registered.crane("login", "second", check=True, TEST_USER="bob")
+    registered.crane("login", "python", check=True)
+    registered.crane("login", "python", "--account", "own", check=True)
+    assert documents(registered) == 3
+    return registered
+
+
+ENDINGS = {
+    "logout": ["logout", "python"],
+    "remove": ["index", "remove", "python"],
+    "set": ["index", "set", "python", "--scope", "openid"],
+}
+
+
+@pytest.mark.parametrize("command", ENDINGS.values(), ids=ENDINGS)
+def test_the_other_index_stays_logged_in(beside: User, realm: Realm, command: list[str]) -> None:
+    """What is left is what another registered index uses, and no more."""
+    beside.crane(*command, check=True)
+    assert documents(beside) == 1
+    beside.crane("token", "second", check=True)
+    assert who(beside, "second") == "bob"
+    hints = [r.params["token_type_hint"] for r in realm.requests("revocation")]
+    assert hints.count("refresh_token") == 2
+
+
+def test_registering_again_keeps_the_other_index_logged_in(beside: User, world: World) -> None:
+    """With another client, for which the old tokens are not."""
+    again = ["--client-id", "crane-pip-2", "--yes"]
+    beside.crane("index", "register", world.index_url, *again, check=True)
+    assert documents(beside) == 1
+    beside.crane("token", "second", check=True)
+
+
+ENDINGS_OF_THE_OTHER = {
+    "logout": ["logout", "second"],
+    "remove": ["index", "remove", "second"],
+    "set": ["index", "set", "second", "--scope", "openid"],
+}
+
+
+@pytest.mark.parametrize("command", ENDINGS_OF_THE_OTHER.values(), ids=ENDINGS_OF_THE_OTHER)
+def test_an_index_with_an_account_ends_that_one(beside: User, command: list[str]) -> None:
+    """Accounts that no index names are of the index that names none."""
+    beside.crane(*command, check=True)
+    assert documents(beside) == 2
+    beside.crane("token", "python", check=True)
+    beside.crane("index", "remove", "python", check=True)
+    assert documents(beside) == 0
+
+
+def test_the_last_of_two_leaves_no_account(beside: User) -> None:
+    """Nobody could end what is left, once no index is registered there."""
+    beside.crane("index", "set", "python", "--account", "own", check=True)
+    beside.crane("index", "remove", "python", check=True)
+    assert documents(beside) == 2
+    beside.crane("index", "remove", "second", check=True)
+    assert documents(beside) == 0
+
+
+def test_removing_one_of_two_that_name_the_same_account(beside: User) -> None:
+    """It is the other's login, too."""
+    beside.crane("index", "set", "python", "--account", "bob", check=True)
+    beside.crane("index", "remove", "python", check=True)
+    beside.crane("token", "second", check=True)
+    assert documents(beside) == 3
+
+
+def name_no_account(user: User, name: str) -> None:
+    """Take the account out of a registration."""
+    store = ConfigStore(user.config_file)
+    store.save(replace(store.load().find(name), account=None))
+
+
+def test_removing_one_of_two_that_name_none(beside: User) -> None:
+    """Every account there is one that the other may choose."""
+    name_no_account(beside, "second")
+    beside.crane("index", "remove", "second", check=True)
+    beside.crane("token", "python", check=True)
+    assert documents(beside) == 3
+
+
+def test_logging_out_of_one_of_two_that_name_none(beside: User) -> None:
+    """They have one login, which was to end: in each of them, with every account."""
+    name_no_account(beside, "second")
+    done = beside.crane("logout", "second", check=True)
+    assert done.stdout == "logged out of second, and of python, with the same login\n"
+    assert documents(beside) == 0
+
+
+def test_logging_out_of_a_login_that_two_indexes_use(beside: User) -> None:
+    """It was asked for, so it ends; whom that concerns too is said."""
+    beside.crane("logout", "second", check=True)
+    beside.crane("index", "set", "second", "--account", "own", check=True)
+    done = beside.crane("logout", "python", "--account", "own", check=True)
+    assert done.stdout == "logged out of python, and of second, with the same login\n"
+    assert beside.crane("token", "second").returncode == 4
+    beside.crane("token", "python", check=True)
+
+
+def test_logging_out_of_all_leaves_nothing(beside: User) -> None:
+    """No index is another one then."""
+    done = beside.crane("logout", "--all", check=True)
+    assert done.stdout.splitlines() == ["logged out of python", "logged out of second"]
+    assert documents(beside) == 0
 
 
 # --- one login for several indexes -------------------------------------------------------------

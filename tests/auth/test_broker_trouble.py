@@ -49,6 +49,35 @@ def test_a_valid_token_is_used_while_the_provider_fails(
     logged_in(realm, folder, job)
 
 
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, "invalid_client"), (400, "unauthorized_client")]
+)
+def test_a_valid_token_is_used_while_the_client_is_rejected(
+    realm: Realm, folder: Path, status: int, error: str
+) -> None:
+    """A secret that was just changed is no reason to stop before it must; then it is said."""
+
+    async def job(desk: Desk) -> None:
+        before = desk.session
+        desk.clock.offset += LIFE - 20
+        realm.fail(error, status=status, grant="refresh_token", times=None)
+        for _ in range(2):
+            assert await token(desk) == before.tokens.access_token
+        assert desk.refreshes == 2
+        # The index's word counts more than the time that is left.
+        with pytest.raises(ClientRejected):
+            await token(desk, rejected=before.tokens.access_token)
+        desk.clock.offset += 20
+        with pytest.raises(ClientRejected) as caught:
+            await token(desk)
+        assert caught.value.exit_code == 13
+        assert desk.session == before
+        realm.clear_quirks()
+        assert await token(desk) != before.tokens.access_token
+
+    logged_in(realm, folder, job)
+
+
 def test_an_expired_token_while_the_provider_is_down(realm: Realm, folder: Path) -> None:
     """Exit code 14; the session is kept and works again when the provider does."""
 

@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
-from auth.processes import cranes, until_said
+from auth.processes import Crane, cranes, until_said
 from auth.stored import expire, refreshes
 from idp.oidc import DEVICE_GRANT, Realm
-from support.world import CRANE, User
+from support.world import CRANE, User, World
+
+from crane_devserver import Fault
 
 TESTS = Path(__file__).parents[1]
 REAL = "keyrings.alt.file.PlaintextKeyring"
@@ -186,6 +189,26 @@ def test_a_keyring_is_demanded_where_none_is(registered: User) -> None:
     assert documents(registered) == []
 
 
+def disagreements(stderr: str) -> list[str]:
+    """Return the lines about a variable against what is recorded."""
+    return [line for line in stderr.splitlines() if "CRANE_VAULT=" in line]
+
+
+def test_a_variable_that_disagrees_is_said(registered: User) -> None:
+    """By status, login and vault, in one line: other processes find other logins."""
+    user = with_keyring(registered, "WindowsLike")
+    user.crane("login", check=True)
+    for command in (["status"], ["status", "--json"], ["login"], ["vault"], ["vault", "file"]):
+        done = user.crane(*command, CRANE_VAULT="memory")
+        (said,) = disagreements(done.stderr)
+        recorded = "file" if command[-1] == "file" else "keyring"
+        assert f"{user.sessions.parent / 'vault'} says {recorded}" in said
+        assert said.startswith("crane: CRANE_VAULT=memory is set here")
+    for value in ("", "file"):
+        for name in ("status", "login", "vault"):
+            assert disagreements(user.crane(name, CRANE_VAULT=value).stderr) == []
+
+
 def test_the_variable_counts_more_than_what_was_decided(registered: User) -> None:
     """And changes nothing about it."""
     user = with_keyring(registered, "WindowsLike")
@@ -197,15 +220,20 @@ def test_the_variable_counts_more_than_what_was_decided(registered: User) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [(b"", 0), (b"file", 0), (b"\xff", 2), (b"cellar", 2)]
+    ("content", "code"),
+    [(b"", 0), (b"file", 0), (b"\xff", 3), (b"cellar", 3), (b"keyring file", 3)],
 )
 def test_a_decision_that_somebody_has_edited(logged_in: User, content: bytes, code: int) -> None:
-    """Said in one line; nobody guesses where secrets are."""
+    """Said in one line, with the file and what to do; nobody guesses where secrets are."""
     decision = logged_in.sessions.parent / "vault"
     decision.write_bytes(content)
-    done = logged_in.crane("token")
-    assert done.returncode == code
-    assert done.stderr.count("\n") == bool(code)
+    for command in ("token", "status", "vault", "login", "logout")[: 5 if code else 1]:
+        done = logged_in.crane(command)
+        assert done.returncode == code
+        assert done.stderr.count("\n") == bool(code)
+        assert (str(decision) in done.stderr) == bool(code)
+        assert ("write file or keyring into it" in done.stderr) == bool(code)
+    logged_in.crane("token", check=True, CRANE_VAULT="file")
 
 
 def test_a_decision_that_others_may_read_or_write(logged_in: User) -> None:
@@ -264,6 +292,32 @@ def test_a_moved_login_is_refreshed_at_its_new_place(logged_in: User, realm: Rea
     assert user.crane("token", check=True).stdout == first
     assert len(refreshes(realm)) == 1
     assert documents(user) == []
+
+
+def test_a_running_serve_goes_on_after_a_move(registered: User, world: World, realm: Realm) -> None:
+    """There and back: it refreshes what is at the new place, and nobody has to log in again."""
+    user = with_keyring(registered, "WindowsLike")
+    world.add_private("secret-lib")
+    user.crane("login", check=True, CRANE_VAULT="file")
+    user.crane("vault", "file", check=True)
+    with cranes(user, 1, "serve", "--port", "0", CI="true") as (serve,):
+        url = served_at(serve)
+        for number, target in enumerate(("keyring", "file"), start=1):
+            assert moved(user, target) == 1
+            world.crane.faults.append(Fault("/python/secret-lib/", status=401, times=1))
+            assert httpx2.get(f"{url}secret-lib/", trust_env=False).status_code == 200
+            assert [r.status for r in refreshes(realm)] == [200] * number
+            assert len(documents(user)) == (target == "file")
+    user.crane("token", check=True)
+
+
+def served_at(serve: Crane) -> str:
+    """Return the URL that `crane serve` prints for its index, once it has."""
+    deadline = time.monotonic() + 30
+    while "/simple/" not in serve.stdout:
+        assert time.monotonic() < deadline, serve.stderr
+        time.sleep(0.02)
+    return next(word for word in serve.stdout.split() if word.endswith("/python/simple/"))
 
 
 def test_moving_to_a_keyring_that_does_not_work_changes_nothing(logged_in: User) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from keyrings.alt.file import PlaintextKeyring
 
 from crane_core.auth import vault as vault_module
+from crane_core.auth.model import ProviderMetadata, Session, SessionKey, TokenSet
+from crane_core.auth.sessions import SessionStore
 from crane_core.auth.vault import (
     CHUNK,
     MOST_CHUNKS,
@@ -21,9 +24,14 @@ from crane_core.auth.vault import (
     KeyringVault,
     MemoryVault,
     Vault,
+    disagreement,
     move,
+    open_vault,
+    present_vault,
+    remember_vault,
 )
-from crane_core.errors import NotWritable
+from crane_core.errors import ConfigBroken, NotWritable
+from crane_core.secret import Secret
 
 BIG = bytes(range(256)) * 40  # 10 KiB, as with tokens that list many groups
 
@@ -291,3 +299,167 @@ def test_a_move_that_is_killed_loses_nothing(step: int) -> None:
         )
     kept = KeyringVault(remembered[-1])
     assert {name: kept.read(name) for name in documents} == documents
+
+
+# --- one process that moves, and another that has begun before ---------------------------------
+
+KEY = SessionKey("https://crane.example", "https://sso.example", "crane-pip", "openid")
+
+
+def session_of(token: str) -> Session:
+    """Return a login with this access token."""
+    return Session(TokenSet(Secret(token), 0.0), ProviderMetadata("https://sso.example/token"))
+
+
+class Home:
+    """One user's data folder and keyring; each store is that of another process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.backend: DictBackend | None = DictBackend()
+        self.asked = 0
+
+    def find_backend(self, _: Callable[[str], None]) -> DictBackend | None:
+        """Find the user's keyring, if it works."""
+        self.asked += 1
+        return self.backend
+
+    def store(self) -> SessionStore:
+        """Return what a process opens that starts now."""
+        sessions = self.folder / "sessions"
+        return SessionStore(sessions, *open_vault({}, self.folder, self.find_backend))
+
+    def move(self, name: str) -> None:
+        """Move every login there, as `crane vault` does."""
+        files, keyring = FileVault(self.folder / "sessions"), KeyringVault(self.backend)
+        source, target = (files, keyring) if name == "keyring" else (keyring, files)
+        move([KEY.digest], source, target, lambda: remember_vault(self.folder, name))
+
+
+@pytest.fixture
+def moving(tmp_path: Path) -> Home:
+    """Give a home whose logins are in files."""
+    home = Home(tmp_path)
+    remember_vault(tmp_path, "file")
+    return home
+
+
+def token_in(store: SessionStore) -> str | None:
+    """Return the access token that a process finds."""
+    session = store.read(KEY)
+    return session.tokens.access_token.reveal() if session else None
+
+
+async def refresh(store: SessionStore, token: str) -> str | None:
+    """Write another token as a refresh does; return which one was found under the lock."""
+    async with store.lock(KEY, "refresh", timeout=1, notice=lambda: None):
+        found = token_in(store)
+        store.write(KEY, session_of(token))
+    return found
+
+
+def test_a_process_finds_and_refreshes_what_another_has_moved(moving: Home) -> None:
+    """There and back: what it writes is where all later processes look."""
+    early = moving.store()
+    early.write(KEY, session_of("first"))
+    assert token_in(early) == "first"
+    for name, before, after in (("keyring", "first", "second"), ("file", "second", "third")):
+        moving.move(name)
+        assert asyncio.run(refresh(early, after)) == before
+        assert token_in(moving.store()) == token_in(early) == after
+    assert not moving.backend or moving.backend.entries == {}
+
+
+def test_a_process_that_had_found_nothing_looks_again(moving: Home) -> None:
+    """The mark of the session has not changed, where it is kept has."""
+    early = moving.store()
+    early.write(KEY, session_of("gone"))
+    early.delete(KEY)
+    assert token_in(early) is None
+    elsewhere = MemoryVault()
+    SessionStore(moving.folder / "elsewhere", elsewhere).write(KEY, session_of("there"))
+    remember_vault(moving.folder, "keyring")
+    moving.store().vault.write(KEY.digest, elsewhere.read(KEY.digest) or b"")
+    assert token_in(early) == "there"
+
+
+def test_what_moves_between_a_look_and_a_read_is_found(moving: Home) -> None:
+    """A reader holds no lock: *nobody is logged in* would be wrong at every moment."""
+    store = moving.store()
+    store.write(KEY, session_of("first"))
+    vault = present_vault(store.vault)
+    read = vault.read
+
+    def late(name: str) -> bytes | None:
+        moving.move("keyring")
+        return read(name)
+
+    vault.read = late  # type: ignore[method-assign]
+    assert store.vault.read(KEY.digest) is not None
+
+
+def test_a_keyring_that_does_not_work_in_the_early_process(moving: Home) -> None:
+    """It says so, instead of asking for a login; and goes on once the keyring works."""
+    early = moving.store()
+    early.write(KEY, session_of("first"))
+    moving.move("keyring")
+    backend, moving.backend = moving.backend, None
+    with pytest.raises(NotWritable, match="no keyring works here"):
+        token_in(early)
+    moving.backend = backend
+    assert token_in(early) == "first"
+
+
+def test_a_keyring_is_looked_for_once(moving: Home) -> None:
+    """Each look may take seconds; a file that is written anew with the same word changes none."""
+    moving.move("keyring")
+    store = moving.store()
+    for _ in range(3):
+        token_in(store)
+        remember_vault(moving.folder, "keyring")
+    assert moving.asked == 1
+
+
+def test_what_another_process_has_decided_meanwhile(tmp_path: Path) -> None:
+    """The first login decides, for the processes too that had begun before it."""
+    home = Home(tmp_path)
+    early, late = home.store(), home.store()
+    late.settle(lambda _: None)
+    late.write(KEY, session_of("first"))
+    assert token_in(early) == "first"
+    home.backend = None
+    early.settle(lambda _: None)
+    assert (tmp_path / "vault").read_text() == "keyring\n"
+
+
+def test_a_decision_that_becomes_nonsense(moving: Home) -> None:
+    """File and remedy are named; it is mended without a new start."""
+    store = moving.store()
+    store.write(KEY, session_of("first"))
+    remember_vault(moving.folder, "cellar\x1b")
+    with pytest.raises(ConfigBroken) as caught:
+        token_in(store)
+    assert caught.value.message.startswith(f"{moving.folder / 'vault'} says 'cellar")
+    assert "write file or keyring into it" in caught.value.hint
+    remember_vault(moving.folder, "file")
+    assert token_in(store) == "first"
+
+
+@pytest.mark.parametrize(
+    ("variable", "recorded", "says"),
+    [
+        ("", "file", False),
+        ("file", "", False),
+        ("file", "file", False),
+        ("file", "keyring", True),
+        ("memory", "keyring", True),
+        ("keyring", "cellar", True),
+    ],
+)
+def test_a_variable_against_what_is_recorded(
+    tmp_path: Path, variable: str, recorded: str, says: bool
+) -> None:
+    remember_vault(tmp_path, recorded)
+    said = disagreement({"CRANE_VAULT": variable}, tmp_path)
+    assert (said is not None) == says
+    assert said is None or all(word in said for word in (variable, recorded, str(tmp_path)))

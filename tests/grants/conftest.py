@@ -11,6 +11,8 @@ from grants.workload import Place, token_service
 from idp.oidc import Realm
 from support.world import User
 
+from crane_core.auth import choose
+from crane_core.auth.grants import workload_identity
 from crane_core.auth.workload import cluster
 
 
@@ -18,7 +20,16 @@ from crane_core.auth.workload import cluster
 def user(user: User) -> User:
     """Give a user whose logins are in files, whatever keyring this environment has."""
     user.variables["CRANE_VAULT"] = "file"
+    # These tests may run on a machine of Google's, whose own name is a sign of an identity.
+    user.variables["CRANE_DETECTORS_OFF"] = "google"
     return user
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let no test depend on the machine that it runs on."""
+    for module in (choose, workload_identity):
+        monkeypatch.setattr(module, "ROOT", tmp_path / "nowhere")
 
 
 @pytest.fixture

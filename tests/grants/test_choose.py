@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 from grants.kit import NOBODY, Person
+from grants.workload import Place, google_machine
 
 from crane_cli import terminal
 from crane_cli.terminal import TerminalPrompt
-from crane_core.auth.choose import GRANTS, Chooser
+from crane_core.auth import choose
+from crane_core.auth.choose import GRANTS, Chooser, may_be_unattended
 from crane_core.auth.credentials import secret_name
 from crane_core.auth.grants.workload_identity import JWT_BEARER, TOKEN_EXCHANGE
-from crane_core.auth.model import ProviderMetadata
+from crane_core.auth.model import ProviderMetadata, Session, TokenSet
 from crane_core.auth.vault import MemoryVault
 from crane_core.config.model import GRANTS as GRANT_NAMES
 from crane_core.config.model import Index
 from crane_core.errors import LoginNeeded, UsageError
+from crane_core.secret import Secret
 
 ISSUER = "https://sso.example"
 FULL = ProviderMetadata(
@@ -83,6 +86,58 @@ def test_the_grant_that_is_chosen(
 ) -> None:
     """What somebody set up on purpose, then the browser, then the device grant."""
     assert chooser(person, environ).choose(index(**settings), provider).name == grant
+
+
+@pytest.mark.parametrize(
+    ("person", "settings", "grant"),
+    [
+        (NOBODY, {}, "token-exchange"),
+        (DESK, {}, "authorization-code"),
+        (SSH, {}, "device"),
+        (DESK, {"workload_audience": "a"}, "token-exchange"),
+    ],
+    ids=["a service", "a desk", "ssh", "a desk, audience set"],
+)
+def test_a_machine_of_google(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    person: Person,
+    settings: dict[str, Any],
+    grant: str,
+) -> None:
+    """Seen by the name of the machine alone; whoever sits at it logs in as themselves."""
+    monkeypatch.setattr(choose, "ROOT", place.root)
+    environ = google_machine(place)
+    assert may_be_unattended(index(**settings), environ, MemoryVault())
+    assert chooser(person, environ).choose(index(**settings), FULL).name == grant
+    assert place.service.asked == []
+
+
+@pytest.mark.parametrize("environ", [SECRET, JOB])
+@pytest.mark.parametrize("began", ["device", "authorization-code", "a-later-grant", None])
+def test_a_persons_login_does_not_become_a_services(
+    environ: dict[str, str], began: str | None
+) -> None:
+    """Neither behind their back nor by a login that names no grant; who is unknown is a person."""
+    before = Session(TokenSet(Secret("t"), 0.0), FULL, began)
+    assert not may_be_unattended(index(), environ, MemoryVault(), before)
+    assert chooser(NOBODY, environ).unattended(index(), FULL, before) is None
+    assert chooser(DESK, environ).choose(index(), FULL, None, before).name == "authorization-code"
+    with pytest.raises(LoginNeeded, match="the login here was a person's"):
+        chooser(NOBODY, environ).choose(index(), FULL, None, before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "began"),
+    [({"grant": "client-credentials"}, "device"), ({}, "client-credentials"), ({}, "jwt-bearer")],
+)
+def test_a_services_login_goes_on_without_a_person(settings: dict[str, Any], began: str) -> None:
+    """It began as one, or the registration says that it is one."""
+    before = Session(TokenSet(Secret("t"), 0.0), FULL, began)
+    assert may_be_unattended(index(**settings), SECRET, MemoryVault(), before)
+    found = chooser(NOBODY, SECRET).unattended(index(**settings), FULL, before)
+    assert found is not None
+    assert found.name == "client-credentials"
 
 
 REASONS: list[tuple[Person, dict[str, str], ProviderMetadata, str, str]] = [

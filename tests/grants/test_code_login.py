@@ -50,7 +50,7 @@ def test_the_request_is_what_the_standards_want(person: User, realm: Realm) -> N
         assert len(base64.urlsafe_b64decode(sent["state"] + "==")) >= 16
         assert urlsplit(sent["redirect_uri"]).hostname == "127.0.0.1"
         assert not {"client_secret", "code_verifier"} & set(sent)
-    for name in ("state", "code_challenge", "redirect_uri"):
+    for name in ("state", "code_challenge", "redirect_uri", "nonce"):
         assert len({sent[name] for sent in seen}) == 2, f"{name} is used twice"
 
 

@@ -32,6 +32,21 @@ def test_an_identity_that_is_here(place: Place, name: str, here: Here) -> None:
 
 
 @pytest.mark.parametrize(("name", "here"), HERE, ids=[h.__name__ for _, h in HERE])
+def test_the_sign_of_an_identity(place: Place, name: str, here: Here) -> None:
+    """By a variable, a mounted file or the machine's own name; no service is asked for it."""
+    assert sign_of_workload(here(place), place.root) == name
+    assert place.service.asked == []
+
+
+@pytest.mark.parametrize("product", ["", "Googleplex", "Standard PC", "\N{DIGIT ONE}\N{SNOWMAN}"])
+def test_the_name_of_another_machine_is_no_sign(place: Place, product: str) -> None:
+    """Only the names that Google's firmware gives; a file that cannot be read is none."""
+    assert sign_of_workload({}, place.root) is None
+    place.put("sys/class/dmi/id/product_name", product)
+    assert sign_of_workload({}, place.root) is None
+
+
+@pytest.mark.parametrize(("name", "here"), HERE, ids=[h.__name__ for _, h in HERE])
 @pytest.mark.parametrize("off", ["{name}", "x, {name} ,y", "all"])
 def test_a_detector_that_is_switched_off(place: Place, name: str, here: Here, off: str) -> None:
     """`CRANE_DETECTORS_OFF` names it, or all: then nothing is asked and nothing is here."""

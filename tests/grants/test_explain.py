@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pexpect
@@ -14,6 +17,8 @@ import pytest
 from grants.kit import URL, index_at, register
 from idp.oidc import Realm, approve_device
 from support.world import CRANE, User
+
+from crane_core.index.provenance import SqliteProvenance
 
 FILE = f"{URL}/acme-lib/acme_lib-1.0-py3-none-any.whl"
 HERE_IN_2_SECONDS = 5.0  # the promise is two; this machine may be busy
@@ -104,6 +109,20 @@ def test_a_login_is_explained_by_its_state(person: User, realm: Realm) -> None:
     assert (code, data["login"]["state"]) == (4, "the login has ended")
 
 
+def test_a_persons_ended_login_is_not_to_become_the_services(person: User, realm: Realm) -> None:
+    """What `crane token` would not do is not said to be possible."""
+    person.crane("login", check=True)
+    for path in person.sessions.glob("*.json"):
+        record = json.loads(path.read_text())
+        record["tokens"] |= {"refresh_token": None, "expires_at": 1.0, "issued_at": 0.0}
+        path.write_text(json.dumps(record))
+    secret = {"CRANE_CLIENT_SECRET_FIRM": "s", "CI": "true"}
+    code, data = explained(person, URL, **secret)
+    assert (code, data["login"]["state"]) == (4, "the login has ended")
+    assert "a person's" in why_not(data)["client-credentials"]
+    assert person.crane("token", "firm", **secret).returncode == 4
+
+
 def test_the_registered_grant_is_the_reason_against_others(user: User, realm: Realm) -> None:
     """One can be used, the others are not what is registered."""
     register(user, index_at(realm, grant="device"))
@@ -127,6 +146,86 @@ def test_the_source_of_a_project(user: User, realm: Realm) -> None:
     assert "only if firm says that it has no six" in explained(user, URL, "six")[1]["source"]
     register(user, replace(index, fallback="none"))
     assert explained(user, URL)[1]["source"] == "firm first, and no other"
+
+
+def tree(user: User) -> dict[str, bytes]:
+    """Return every file and folder below the user's home, with what is in it."""
+    found = {str(p.relative_to(user.home)): p for p in user.home.rglob("*")}
+    return {
+        name: path.read_bytes() if path.is_file() else b""
+        for name, path in found.items()
+        if not name.startswith(".coverage")  # of a run that measures it
+    }
+
+
+def killed(path: Path) -> None:
+    """Leave behind what a process leaves that is killed with a name just recorded."""
+    program = (
+        "import os; from pathlib import Path\n"
+        "from crane_core.index.provenance import SqliteProvenance\n"
+        f"memory = SqliteProvenance(Path({str(path)!r}))\n"
+        f"memory.record_project({URL!r}, 'six'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=False)
+    assert path.with_name(f"{path.name}-wal").exists()
+
+
+def closed(path: Path) -> None:
+    """Record a name and close the file."""
+    memory = SqliteProvenance(path)
+    memory.record_project(URL, "six")
+    memory.close()
+
+
+def without_tables(path: Path) -> None:
+    """Leave what a process leaves that is killed at its first step."""
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+
+MEMORIES: list[tuple[Callable[[Path], None] | None, bool]] = [
+    (None, False), (closed, True), (killed, True), (without_tables, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("remember", "served"), MEMORIES)
+def test_explaining_a_project_leaves_no_file(
+    person: User, remember: Callable[[Path], None] | None, served: bool
+) -> None:
+    """Not even an empty memory of what was served; one that is there is read."""
+    path = person.sessions.parent / "provenance.sqlite3"
+    if remember:
+        remember(path)
+    before = tree(person)
+    sources = [explained(person, *what)[1]["source"] for what in ((URL,), (URL, "six"))]
+    after = tree(person)
+    shared_memory = f"{path.relative_to(person.home)}-shm"  # of whoever has the file open
+    assert before.keys() == after.keys()
+    assert {n for n in before if before[n] != after[n]} <= {shared_memory}
+    assert ("it has served six before" in sources[1]) == served
+
+
+def test_explaining_beside_a_process_that_records(person: User) -> None:
+    """What it has recorded counts, and its files are left to it."""
+    path = person.sessions.parent / "provenance.sqlite3"
+    memory = SqliteProvenance(path)
+    memory.record_project(URL, "six")
+    before = tree(person)
+    assert "it has served six before" in explained(person, URL, "six")[1]["source"]
+    assert tree(person).keys() == before.keys()
+    memory.record_project(URL, "seven")
+    memory.close()
+
+
+def test_a_memory_that_is_damaged(person: User) -> None:
+    """Exit code 8, with the file: a gateway would refuse to serve, too."""
+    path = person.sessions.parent / "provenance.sqlite3"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no database" * 100)
+    done = person.crane("explain", URL, "six")
+    assert done.returncode == 8
+    assert str(path) in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 COMMANDS = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 
 import pytest
 from grants.workload import (
@@ -18,7 +19,10 @@ from grants.workload import (
     circleci,
     github,
     google,
+    google_machine,
+    identity,
     make_tool,
+    token_service,
 )
 
 from crane_core.errors import WorkloadBroken
@@ -72,6 +76,34 @@ def test_a_command_that_gives_no_token(place: Place, here: Here, script: str) ->
 def only(service: TokenService) -> Asked:
     (asked,) = service.asked
     return asked
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenService]:
+    """Give a proxy that the environment names for everything; it answers with another token."""
+    another = json.dumps({"value": identity(sub="the proxy"), "access_token": identity(sub="p")})
+    with token_service(lambda _: (200, another)) as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+            monkeypatch.setenv(name.lower(), proxy.url)
+        yield proxy
+
+
+@pytest.mark.parametrize("here", [azure, google, google_machine])
+def test_a_machines_own_service_is_behind_no_proxy(
+    place: Place, proxy: TokenService, here: Here
+) -> None:
+    """It would see the machine's identity, or answer with its own."""
+    assert place.token(here(place)) == TOKEN
+    assert len(place.service.asked) == 1
+    assert proxy.asked == []
+
+
+def test_githubs_service_is_behind_the_proxy(place: Place, proxy: TokenService) -> None:
+    """It is in the internet, which a runner of one's own may reach through a proxy only."""
+    assert place.token(github(place)) == identity(sub="the proxy")
+    assert place.service.asked == []
+    assert only(proxy).headers["host"] == place.service.url.removeprefix("http://")
 
 
 ODD_AUDIENCE = 'api://a b&c="d"'

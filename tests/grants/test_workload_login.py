@@ -13,7 +13,10 @@ from grants.workload import signed_identity, token_service
 from idp.oidc import Realm
 from support.world import User
 
+from crane_core.auth import choose
+from crane_core.auth.grants import workload_identity
 from crane_core.auth.grants.workload_identity import JWT_BEARER, TOKEN_EXCHANGE
+from crane_core.auth.workload import cluster
 from crane_core.errors import LoginNeeded
 from crane_devserver.crane import CraneServer
 from crane_devserver.repository import Repository
@@ -166,6 +169,41 @@ def test_a_person_in_a_cloud_shell_is_asked(realm: Realm, tmp_path: Path) -> Non
     with pytest.raises(LoginNeeded):
         at_desk(tmp_path, index_at(realm), job, person=Person(), environ=environ)
     assert realm.requests("token") == []
+
+
+def test_a_machine_of_google_needs_no_configuration(
+    realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of the machine is enough, as a variable is elsewhere."""
+    product = tmp_path / cluster.GOOGLE_PRODUCT
+    product.parent.mkdir(parents=True)
+    product.write_text("Google Compute Engine\n")
+    for module in (choose, workload_identity):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+
+    def answer(asked: Any) -> tuple[int, str]:
+        return 200, signed_identity(realm, asked.query["audience"], "machine@firm")
+
+    with token_service(answer) as service:
+        monkeypatch.setattr(cluster, "GOOGLE_IDENTITY", f"{service.url}/identity")
+        token = at_desk(tmp_path, index_at(realm), lambda desk: desk.token(), person=NOBODY)
+    assert claims_at(realm, token)["preferred_username"] == "machine@firm"
+
+
+def test_a_managed_identity_is_asked_for_without_the_proxy(user: User, realm: Realm) -> None:
+    """The proxy of the environment is down, and only the provider is excepted from it."""
+    register(user, index_at(realm))
+
+    def answer(asked: Any) -> tuple[int, str]:
+        return 200, json.dumps({"access_token": signed_identity(realm, asked.query["resource"])})
+
+    with token_service(answer) as service:
+        done = user.crane(
+            "token", CI="true", IDENTITY_ENDPOINT=f"{service.url}/msi", IDENTITY_HEADER="h",
+            HTTP_PROXY="http://127.0.0.1:9", NO_PROXY=realm.issuer.removesuffix("/realms/crane"),
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [asked.headers["x-identity-header"] for asked in service.asked] == ["h"]
 
 
 def test_no_identity_is_shown(user: User, realm: Realm, github: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from joserfc.jwk import ECKey
 from crane_core.auth.workload.commands import run_command
 from crane_core.auth.workload.detect import WorkloadToken, detect
 from crane_core.auth.workload.model import Surroundings
-from crane_core.http import new_client
+from crane_core.http import Client, new_client
 
 AUDIENCE = "https://sso.example/realms/main"
 
@@ -128,9 +128,12 @@ class Place:
     def ask(self, environ: Mapping[str, str], audience: str = AUDIENCE) -> WorkloadToken | None:
         """Ask every detector in order."""
 
+        def direct() -> Client:
+            return new_client(proxies=False)
+
         async def run() -> WorkloadToken | None:
             async with new_client() as client:
-                here = Surroundings(environ, client, run_command, self.root)
+                here = Surroundings(environ, client, direct, run_command, self.root)
                 return await detect(here, audience)
 
         return asyncio.run(run())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from crane_core.clients.pip_arguments import read_arguments
 from crane_core.clients.pip_requirements import RequirementsRewriter
 
 URL = "https://crane.example.com/python"
@@ -270,6 +271,36 @@ def test_an_unchanged_file_that_is_named_twice_keeps_its_name(desk: Desk) -> Non
     rewriter = desk.rewriter()
 
     assert [rewriter.rewrite(desk.path()) for _ in range(2)] == [desk.path(), desk.path()]
+
+
+# Seen at pip 26.3: it reads all constraints, then all requirements; the last index URL counts.
+ORDERS = {
+    "-r a.txt -r b.txt": "b",
+    "-r b.txt -r a.txt": "a",
+    "-c a.txt -c b.txt": "b",
+    "-c b.txt -r a.txt": "a",
+    "-r a.txt -c b.txt": "a",
+    "-r a.txt -c c.txt -r b.txt": "b",
+    "-r plain.txt -c b.txt": "b",
+    "-r a.txt -r plain.txt": "a",
+    "-r nested.txt -r a.txt": "a",
+    "-r a.txt -r nested.txt": "b",
+    "-r nested.txt -c a.txt": "b",
+}
+
+
+@pytest.mark.parametrize(("line", "counts"), ORDERS.items(), ids=ORDERS)
+def test_the_last_file_counts_with_constraints_before_requirements(
+    line: str, counts: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.files)
+    desk.write({f"{name}.txt": f"-i https://{name}.example.com/simple\nx\n" for name in "abc"})
+    desk.write({"plain.txt": "x\n", "nested.txt": "-c b.txt\n"})
+    rewriter = desk.rewriter()
+
+    read_arguments(["install", *line.split()]).with_requirements(rewriter.rewrite)
+
+    assert rewriter.index_url == f"https://{counts}.example.com/simple"
 
 
 @pytest.mark.parametrize("first", [NAME, "b.txt"])

@@ -12,11 +12,12 @@ from crane_core.config.store import ConfigStore
 from crane_core.platform import Paths, user_paths
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from crane_cli.terminal import TerminalPrompt
-    from crane_core.auth.broker import Broker
     from crane_core.auth.context import AuthContext
+    from crane_core.auth.vault import Vault
+    from crane_core.config.model import Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +49,30 @@ def context() -> Context:
 async def auth(here: Context) -> AsyncIterator[AuthContext]:
     """Yield what is needed to log in, with clients that are closed at the end."""
     from crane_core.auth.context import AuthContext
-    from crane_core.auth.keyring_backend import find_backend
     from crane_core.auth.sessions import SessionStore
-    from crane_core.auth.vault import open_vault
     from crane_core.http import Clients
 
-    vault, settle = open_vault(here.environ, here.paths.data, find_backend)
-    store = SessionStore(here.paths.sessions, vault, settle)
+    store = SessionStore(here.paths.sessions, *vault(here))
     async with Clients() as clients:
         yield AuthContext(store, clients, here.clock, here.prompt, here.environ)
 
 
-@contextlib.asynccontextmanager
-async def broker(here: Context) -> AsyncIterator[Broker]:
-    """Yield a broker, and let it finish a refresh at the end."""
-    from crane_core.auth.broker import Broker
+def vault(here: Context) -> tuple[Vault, Callable[[Callable[[str], None]], Vault] | None]:
+    """Return where the user's logins are, and what decides that if nothing has yet."""
+    from crane_core.auth.keyring_backend import find_backend
+    from crane_core.auth.vault import open_vault
 
-    async with auth(here) as parts:
-        broker = Broker(parts)
+    return open_vault(here.environ, here.paths.data, find_backend)
+
+
+async def ensure_login(here: Context, index: Index) -> None:
+    """Log in if nobody is, before a tool starts: so no prompt stands in its progress bar."""
+    from crane_core.auth.broker import Broker
+    from crane_core.auth.login import Login
+    from crane_core.errors import LoginNeeded
+
+    async with auth(here) as parts, Broker(parts) as broker:
         try:
-            yield broker
-        finally:
-            await broker.close()
+            await broker.access_token(index)
+        except LoginNeeded:
+            await Login(parts).run(index)

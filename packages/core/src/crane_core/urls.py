@@ -66,6 +66,14 @@ def same_index(one: str, other: str) -> bool:
     return without_simple(canonical(one)) == without_simple(canonical(other))
 
 
+def names_index(text: str, index_url: str) -> bool:
+    """Whether a text that somebody else wrote is a URL of this index; a login in it aside."""
+    try:
+        return same_index(without_login(text), index_url)
+    except InvalidURL:
+        return False  # a path, or what only its own tool understands
+
+
 def without_simple(url: str) -> str:
     """Take a last path segment `simple` (PEP 503's usual one) off a canonical URL."""
     origin = str(origin_of(url))
@@ -143,7 +151,7 @@ def is_loopback(host: str) -> bool:
 def _split(url: str) -> SplitResult:
     shown = without_login(url)
     # urlsplit drops some of these in silence.
-    if any(c.isspace() or not c.isprintable() for c in url.strip()):
+    if " " in (text := url.strip()) or not text.isprintable():
         raise InvalidURL(f"{shown!r} has white space or control characters in it", hint=WRITE)
     try:
         parts = urlsplit(url.strip())

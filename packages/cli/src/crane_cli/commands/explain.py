@@ -94,7 +94,7 @@ async def _grants(parts: AuthContext, index: Index) -> list[dict[str, Any]]:
             "why_not": _why_not(index, verdict.grant.name, verdict.why_not),
             "interactive": verdict.grant.interactive,
         }
-        for verdict in parts.chooser.verdicts(index, provider)
+        for verdict in parts.chooser.verdicts(index, provider, parts.store.read_for(index))
     ]
 
 
@@ -111,14 +111,11 @@ def _explain_source(here: Context, index: Index, project: str | None) -> str:
         return f"{index.name} first, {rest}"
     from packaging.utils import canonicalize_name
 
-    from crane_core.index.provenance import SqliteProvenance
+    from crane_core.index.provenance import has_served
 
     name = canonicalize_name(project)
     if index.is_private_name(name):
         return f"{index.name} only: {name} matches a private pattern"
-    provenance = SqliteProvenance(here.paths.provenance)
-    served = provenance.served(index.token_prefix, name)
-    provenance.close()
-    if served:
+    if has_served(here.paths.provenance, index.token_prefix, name):
         return f"{index.name} only: it has served {name} before"
     return f"{index.name} first, {rest}, only if {index.name} says that it has no {name}"

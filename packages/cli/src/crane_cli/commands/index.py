@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command
 from crane_cli.result import Result
+from crane_core.config.model import none_registered
 
 if TYPE_CHECKING:
     import argparse
@@ -104,7 +105,7 @@ def run_list(args: argparse.Namespace, here: Context) -> Result:
     configuration = here.config.load()
     indexes = [configuration.find(args.url)] if args.url else list(configuration)
     if not indexes:
-        return Result("no index is registered; run: crane index register https://HOST/PATH", [])
+        return Result(none_registered().line, [])
     width = max(len(i.name) for i in indexes)
     lines = [f"{i.name:{width}}  {i.url}{'  (default)' if i.default else ''}" for i in indexes]
     return Result("\n".join(lines), [described(i) for i in indexes])
@@ -125,7 +126,8 @@ def _shown(value: Any) -> str:
 
 def run_set(args: argparse.Namespace, here: Context) -> Result:
     """Change what is given, and nothing else."""
-    from crane_cli.commands.register import forget_other_session, given
+    from crane_cli.commands.logout import forget_sessions
+    from crane_cli.commands.register import given
 
     before = here.config.load().find(args.index)
     values = given(args)
@@ -133,19 +135,16 @@ def run_set(args: argparse.Namespace, here: Context) -> Result:
         values |= {"token_endpoint": None, "device_authorization_endpoint": None}
     index = replace(before, **values)
     here.config.save(index, replacing=before.name)
-    asyncio.run(forget_other_session(here, before, index))
+    asyncio.run(forget_sessions(here, before, index))
     return Result(f"{index.name} is updated", described(index))
 
 
 def run_remove(args: argparse.Namespace, here: Context) -> Result:
     """Forget an index and its login: registering it again starts afresh."""
-    from crane_cli.commands.logout import log_out
+    from crane_cli.commands.logout import forget_sessions
 
-    configuration = here.config.load()
-    index = configuration.find(args.index)
-    problem = None
-    if not _shares_session(index, [i for i in configuration if i.name != index.name]):
-        problem = asyncio.run(log_out(here, [index]))[index.name]
+    index = here.config.load().find(args.index)
+    problem = asyncio.run(forget_sessions(here, index))
     here.config.remove(index.name)
     _forget_secret(here, index)
     text = f"removed {index.name}" + (f"; its login was not revoked: {problem}" if problem else "")
@@ -153,23 +152,16 @@ def run_remove(args: argparse.Namespace, here: Context) -> Result:
 
 
 def _forget_secret(here: Context, index: Index) -> None:
+    from crane_cli.context import vault
     from crane_core.auth.credentials import secret_name
-    from crane_core.auth.keyring_backend import find_backend
-    from crane_core.auth.vault import open_vault
 
     if secret_name(index) not in map(secret_name, here.config.load()):
-        open_vault(here.environ, here.paths.data, find_backend)[0].delete(secret_name(index))
-
-
-def _shares_session(index: Index, others: list[Index]) -> bool:
-    from crane_core.auth.model import session_key
-
-    return any(session_key(other) == session_key(index) for other in others)
+        vault(here)[0].delete(secret_name(index))
 
 
 def run_import(args: argparse.Namespace, here: Context) -> Result:
     """Register every index of crane-pip's `servers.json`."""
-    from crane_cli.commands.register import forget_other_session
+    from crane_cli.commands.logout import forget_sessions
     from crane_core.config.crane_pip import read_servers, servers_file
 
     path = Path(args.file) if args.file else servers_file(Path.home())
@@ -178,7 +170,7 @@ def run_import(args: argparse.Namespace, here: Context) -> Result:
     for index in indexes:
         here.config.save(index)
         if (before := configuration.match(index.url)) is not None:
-            asyncio.run(forget_other_session(here, before, index))
+            asyncio.run(forget_sessions(here, before, index))
     lines = [f"{i.name}  {i.url}" for i in indexes] or [f"{path} holds no index"]
     if args.tokens is not None:
         lines += asyncio.run(_import_tokens(here, indexes, args.tokens))

@@ -37,8 +37,9 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Log in, unless somebody is."""
-    configuration = here.config.load()
-    index = configuration.find(args.index) if args.index else configuration.only_or_default()
+    from crane_cli.commands.vault import say_if_vaults_disagree
+
+    index = here.config.load().chosen(args.index)
     if args.account is not None:
         index = replace(index, account=args.account)
     if args.grant is not None:
@@ -46,13 +47,57 @@ def run(args: argparse.Namespace, here: Context) -> Result:
         index = replace(index, grant=args.grant)
     here.prompt.use_browser = here.prompt.use_browser and not args.no_browser
     here.prompt.interactive = here.prompt.interactive and not args.non_interactive
+    say_if_vaults_disagree(here)
     session, is_new = asyncio.run(_login(args, here, index))
     account = session.tokens.account if session else None
     data = {"index": index.name, "account": account, "new": is_new}
     if session is None:
         return Result(f"{index.name} uses a token that was set for it", data)
     said = "logged in to" if is_new else "already logged in to"
-    return Result(f"{said} {index.name} as {account or 'somebody'}", data)
+    if is_new:
+        _say_if_somebody_else(here, index, session)
+    who = with_label(account or "somebody", index.account)
+    return Result(f"{said} {index.name} as {who}", data)
+
+
+def with_label(who: str, label: str | None) -> str:
+    """Return who is logged in, with the name that the user has given the account."""
+    return f"{who} (account {label})" if label and label != who else who
+
+
+def _say_if_somebody_else(here: Context, index: Index, session: Session) -> None:
+    """Say that another user than the account's name has logged in.
+
+    The name may be a nickname, and is nothing that the provider has promised: no refusal.
+    """
+    if index.account is None:
+        return
+    names = _names(session)
+    if names and index.account.casefold() not in names:
+        here.prompt.notice(
+            f"{session.tokens.account or 'somebody'} has logged in at {index.name}, not "
+            f"{index.account}; if that is the wrong user, log out at the provider in your browser, "
+            f"then run: crane login {index.name} --account {index.account} --force"
+        )
+
+
+def _names(session: Session) -> set[str]:
+    """Return what the provider calls the user, as far as the session tells; for people only."""
+    from joserfc import jws
+    from joserfc.errors import JoseError
+
+    from crane_core.http import json_object
+
+    subject = session.identity.subject if session.identity else None
+    names: list[Any] = [session.tokens.account, subject]
+    try:
+        token = jws.extract_compact(session.tokens.access_token.reveal().encode())
+    except (JoseError, ValueError):
+        pass  # an opaque one, which says nothing
+    else:
+        claims = json_object(token.payload) or {}
+        names += [claims.get(name) for name in ("preferred_username", "email", "upn", "sub")]
+    return {name.casefold() for name in names if isinstance(name, str) and name}
 
 
 async def _login(
@@ -64,10 +109,9 @@ async def _login(
     from crane_core.auth.login import Login
     from crane_core.errors import LoginNeeded
 
-    async with auth(here) as parts:
+    async with auth(here) as parts, Broker(parts) as broker:
         if await ready_token(index, here.environ) is not None:
             return None, False
-        broker = Broker(parts)
         if not args.force:
             before = broker.session(index)
             try:
@@ -76,4 +120,4 @@ async def _login(
                 pass
             else:
                 return broker.session(index), before is None
-        return await Login(parts, args.grant, args.timeout).run(index), True
+        return await Login(parts, timeout=args.timeout).run(index), True

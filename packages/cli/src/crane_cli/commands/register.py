@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command
 from crane_cli.result import Result
-from crane_core.config.model import CLIENT_AUTHS, GRANTS
+from crane_core.config.model import CLIENT_AUTHS, GRANTS, Index
 from crane_core.errors import IssuerRejected, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from crane_cli.context import Context
     from crane_core.auth.model import ProviderMetadata
-    from crane_core.config.model import Index
+    from crane_core.config.model import Configuration
 
 MORE_SETTINGS = {
     "--grant": "how to log in, where crane should not choose",
@@ -32,12 +32,10 @@ MORE_SETTINGS = {
     "--client-certificate-key": "PEM file of its key, if that is not in it",
 }
 CHOICES = {"--grant": GRANTS, "--client-auth": CLIENT_AUTHS}
-SETTINGS = (
-    "name", "issuer", "client_id", "scope", "audience", "resource", "fallback", "private",
-    "root_required", "default", "insecure_http", "grant", "account", "share_login",
-    "redirect_uri", "client_auth", "client_secret_file", "client_key_file", "workload_audience",
-    "token_command", "ca_file", "client_certificate", "client_certificate_key",
-)  # fmt: skip
+# Where the index is and who its provider is come in other ways.
+SETTINGS = {field.name for field in fields(Index)} - {
+    "url", "token_endpoint", "device_authorization_endpoint"
+}  # fmt: skip
 EPILOG = """\
 examples:
   crane index register https://crane.example.com/python
@@ -126,23 +124,21 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Register an index, or update it if its URL is registered."""
     from crane_cli.commands.index import described
+    from crane_cli.commands.logout import forget_sessions
 
     configuration = here.config.load()
     before = configuration.match(args.url)
-    index = asyncio.run(_with_provider(args, here, _wanted(args, here, before), before))
+    index = asyncio.run(_with_provider(args, here, _wanted(args, configuration, before), before))
     if before is not None:
-        asyncio.run(forget_other_session(here, before, index))
+        asyncio.run(forget_sessions(here, before, index))
     here.config.save(index, replacing=before.name if before else None)
     verb = "updated" if before else "registered"
     login = f"next: crane login {index.name}, or just crane pip install …"
     return Result(f"{verb} {index.name} ({index.url})\n{login}", described(index))
 
 
-def _wanted(args: argparse.Namespace, here: Context, before: Index | None) -> Index:
-    from crane_core.config.model import Index
-
+def _wanted(args: argparse.Namespace, configuration: Configuration, before: Index | None) -> Index:
     values = given(args) | _endpoints(args)
-    configuration = here.config.load()
     insecure = values.get("insecure_http", bool(before and before.insecure_http))
     if before is not None:
         index = replace(before, **values, url=args.url, insecure_http=insecure)
@@ -218,20 +214,3 @@ def _show(here: Context, index: Index, metadata: ProviderMetadata) -> None:
         here.prompt.notice(
             "that provider does not offer the device flow: logins need a browser on this machine"
         )
-
-
-async def forget_other_session(here: Context, before: Index, index: Index) -> None:
-    """Delete the tokens of a registration that has changed, so that none outlives its entry.
-
-    Those of another account stay, and those that another index uses.
-    """
-    from crane_cli.context import auth
-    from crane_core.auth.login import Logout
-    from crane_core.auth.model import session_key
-
-    old, new = replace(before, account=None), replace(index, account=None)
-    others = [i for i in here.config.load() if i.name not in {before.name, index.name}]
-    kept = {session_key(replace(i, account=None)) for i in (new, *others)}
-    if session_key(old) not in kept:
-        async with auth(here) as parts:
-            await Logout(parts).run(old)

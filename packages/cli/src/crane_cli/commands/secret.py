@@ -27,12 +27,11 @@ def add_parser(actions: Any) -> None:
 
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Read the secret from standard input, or ask for it; it is never an argument (`ps`)."""
+    from crane_cli.context import vault as vault_of
     from crane_core.auth.credentials import secret_name
-    from crane_core.auth.keyring_backend import find_backend
-    from crane_core.auth.vault import open_vault
 
     index = here.config.load().find(args.index)
-    vault, settle = open_vault(here.environ, here.paths.data, find_backend)
+    vault, settle = vault_of(here)
     if args.delete:
         vault.delete(secret_name(index))
         return Result(f"the client secret of {index.name} is deleted", {"index": index.name})

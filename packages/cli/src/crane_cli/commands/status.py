@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_index, add_json, command
 from crane_cli.result import Result
+from crane_core.config.model import none_registered
 
 if TYPE_CHECKING:
     import argparse
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """What is known of one index; times in seconds since the epoch, None for no end."""
+    """What is known of one index; times in seconds since the epoch, None for no end.
+
+    `account` is who is logged in, `account_label` the name that the registration has for them.
+    """
 
     name: str
     url: str
     logged_in: bool
     account: str | None
+    account_label: str | None
     access_expires_at: float | None
     session_expires_at: float | None
     answer: str
@@ -44,12 +49,14 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Show the state; the exit code is that of the first problem."""
+    from crane_cli.commands.vault import say_if_vaults_disagree
+
     configuration = here.config.load()
     indexes = [configuration.find(args.index)] if args.index else list(configuration)
     if not indexes:
-        text = "no index is registered; run: crane index register https://HOST/PATH"
-        return Result(text, {"indexes": [], "storage": None})
+        return Result(none_registered().line, {"indexes": [], "storage": None})
     found, place = asyncio.run(_all(here, indexes))
+    say_if_vaults_disagree(here)
     data = {"indexes": [asdict(s) for s in found], "storage": place}
     code = next((s.exit_code for s in found if s.exit_code), 0)
     text = f"{_table(found, here.clock.now())}\nlogins are kept in {place}"
@@ -60,12 +67,8 @@ async def _all(here: Context, indexes: list[Index]) -> tuple[list[IndexStatus], 
     from crane_cli.context import auth
     from crane_core.auth.broker import Broker
 
-    async with auth(here) as parts:
-        broker = Broker(parts)
-        try:
-            found = await asyncio.gather(*(_one(here, parts, broker, i) for i in indexes))
-        finally:
-            await broker.close()
+    async with auth(here) as parts, Broker(parts) as broker:
+        found = await asyncio.gather(*(_one(here, parts, broker, i) for i in indexes))
         return list(found), parts.store.vault.place
 
 
@@ -85,6 +88,7 @@ async def _one(here: Context, parts: AuthContext, broker: Broker, index: Index) 
         url=index.url,
         logged_in=logged_in,
         account=tokens.account if tokens and logged_in else None,
+        account_label=index.account,
         access_expires_at=tokens.expires_at if tokens else None,
         session_expires_at=_session_end(tokens) if tokens else None,
         answer=answer,
@@ -121,15 +125,19 @@ def _table(found: list[IndexStatus], now: float) -> str:
     from rich.console import Console
     from rich.table import Table
 
+    from crane_cli.commands.login import with_label
+
     table = Table(box=None, pad_edge=False)
     for column in ("INDEX", "ACCOUNT", "SESSION", "INDEX SAYS"):
         table.add_column(column, overflow="fold")
     for status in found:
         who = status.account or ("somebody" if status.logged_in else "nobody")
+        who = with_label(who, status.account_label)
         table.add_row(f"{status.name}\n  {status.url}", who, _until(status, now), status.answer)
     out = io.StringIO()
-    # Plain text, whatever the terminal: the result is also piped and compared.
-    Console(file=out, width=_width(), color_system=None).print(table)
+    # Plain text, whatever the terminal: the result is also piped and compared. Names come from
+    # the provider and may look like markup.
+    Console(file=out, width=_width(), color_system=None, markup=False, emoji=False).print(table)
     return out.getvalue().rstrip()
 
 

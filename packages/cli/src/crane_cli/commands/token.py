@@ -23,15 +23,15 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Print a token, refreshed if need be; never start a login."""
-    configuration = here.config.load()
-    index = configuration.find(args.index) if args.index else configuration.only_or_default()
+    index = here.config.load().chosen(args.index)
     return Result(asyncio.run(_token(here, index)))
 
 
 async def _token(here: Context, index: Index) -> str:
-    from crane_cli.context import broker
+    from crane_cli.context import auth
+    from crane_core.auth.broker import Broker
 
-    async with broker(here) as owner:
-        token = await owner.access_token(index)
+    async with auth(here) as parts, Broker(parts) as broker:
+        token = await broker.access_token(index)
         # The one place where a token is shown: the user asked for nothing else.
         return token.reveal()

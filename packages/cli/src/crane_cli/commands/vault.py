@@ -28,11 +28,14 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Show the place, or move what is in it: all is written before anything is deleted."""
+    from crane_cli.context import vault
     from crane_core.auth.keyring_backend import find_backend
-    from crane_core.auth.vault import named_vault, open_vault, remember_vault
+    from crane_core.auth.vault import named_vault, present_vault, remember_vault
 
-    source, _ = open_vault(here.environ, here.paths.data, find_backend)
+    # Not what the file `vault` will name once they are moved.
+    source = present_vault(vault(here)[0])
     if args.target is None:
+        say_if_vaults_disagree(here)
         return Result(f"logins are kept in {source.place}", {"place": source.place, "moved": 0})
     target = named_vault(args.target, here.paths.sessions, find_backend)
     moved = 0
@@ -40,8 +43,17 @@ def run(args: argparse.Namespace, here: Context) -> Result:
         remember_vault(here.paths.data, args.target)
     else:
         moved = asyncio.run(_move(args.target, here, source, target))
+    say_if_vaults_disagree(here)
     data = {"place": target.place, "moved": moved}
     return Result(f"{moved} moved; logins are kept in {target.place}", data)
+
+
+def say_if_vaults_disagree(here: Context) -> None:
+    """Say in one line that this process looks for logins elsewhere than others do, if it does."""
+    from crane_core.auth.vault import disagreement
+
+    if (said := disagreement(here.environ, here.paths.data)) is not None:
+        here.prompt.notice(said)
 
 
 async def _move(name: str, here: Context, source: Vault, target: Vault) -> int:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from crane_core.auth.choose import may_be_unattended
+from crane_core.auth.choose import began_with_a_person, may_be_unattended
 from crane_core.auth.credentials import ready_token
 from crane_core.auth.discovery import index_provider
 from crane_core.auth.endpoint import OAuthError, post_form
 from crane_core.auth.model import Session, session_key
-from crane_core.auth.tokens import read_token_response
-from crane_core.errors import LoginNeeded, ProviderError
+from crane_core.auth.tokens import read_identity, read_token_response
+from crane_core.errors import LoginError, LoginNeeded, ProviderAnswer, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from crane_core.auth.context import AuthContext
-    from crane_core.auth.model import SessionKey, TokenSet
+    from crane_core.auth.endpoint import Answer
+    from crane_core.auth.model import Identity, SessionKey, TokenSet
     from crane_core.config.model import Index
     from crane_core.secret import Secret
 
@@ -42,10 +44,45 @@ class Broker:
         self._store = context.store
         self._clock = context.clock
         self._refreshing: dict[SessionKey, asyncio.Task[Session]] = {}
+        self._ready: dict[str, asyncio.Task[Secret | None]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def session(self, index: Index) -> Session | None:
         """Return the stored session of an index."""
-        return self._store.read(session_key(index))
+        return self._store.read_for(index)
+
+    def identity(self, index: Index) -> str | None:
+        """Return what stands for whoever is logged in at this index, None if nobody is.
+
+        It begins with `login_prefix` and is another one for another person's login. It is no
+        secret, and says nothing of whether the login still works.
+        """
+        if ready := self._known_ready(index):
+            digest = hashlib.sha256(ready.reveal().encode()).hexdigest()
+            return f"ready:{digest[:32]}"
+        session = self.session(index)
+        if session is None:
+            return None
+        named = session.identity.subject if session.identity else None
+        return login_prefix(index) + (named or session.tokens.account or "")
+
+    def is_valid(self, index: Index) -> bool:
+        """Whether a token is at hand that has not run out."""
+        if self._known_ready(index) is not None:
+            return True
+        session = self.session(index)
+        return session is not None and session.tokens.is_valid(self._clock.now())
+
+    def _known_ready(self, index: Index) -> Secret | None:
+        task = self._ready.get(index.name)
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
 
     async def access_token(self, index: Index, *, rejected: Secret | None = None) -> Secret:
         """Return a token for this index; not the `rejected` one, which the index answered 401.
@@ -53,7 +90,7 @@ class Broker:
         Raises `LoginNeeded` when only a person can help, `ProviderUnreachable` when the provider
         is down and no valid token is left.
         """
-        ready = await ready_token(index, self._context.environ)
+        ready = await self._ready_token(index, rejected)
         if ready is not None:
             if ready == rejected:
                 raise login_needed(index, "the token that was set for it is refused")
@@ -67,6 +104,21 @@ class Broker:
                 return session.tokens.access_token
             # We joined an early refresh that failed and left the old token in use; ours must not.
         raise login_needed(index, "the login is refused")
+
+    async def _ready_token(self, index: Index, rejected: Secret | None) -> Secret | None:
+        """Return a token that somebody else takes care of, kept until the index refuses it.
+
+        A command is not to be run for each page and file of an install: who asks while it runs
+        gets what it gives, or how it fails.
+        """
+        task = self._ready.get(index.name)
+        if task is None or _is_used_up(task, rejected):
+            task = asyncio.create_task(ready_token(index, self._context.environ))
+            # Who asked may all have left; asyncio complains about an error that nobody looks at.
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._ready[index.name] = task
+        # Shielded: a caller who leaves must not take the token from the others.
+        return await asyncio.shield(task)
 
     async def close(self) -> None:
         """Wait for a refresh under way, since its answer holds the only valid refresh token."""
@@ -102,7 +154,7 @@ class Broker:
                 return session
             try:
                 renewed = await self._renew(index, session)
-            except (LoginNeeded, ProviderError):
+            except (LoginError, ProviderError):
                 if session is not None and self._still_good(session.tokens, rejected):
                     return session  # due for a refresh, but good for a while yet
                 raise
@@ -113,21 +165,25 @@ class Broker:
         return tokens.access_token != rejected and tokens.is_valid(self._clock.now())
 
     async def _renew(self, index: Index, session: Session | None) -> Session:
-        """Refresh; where that is over, log in anew by a grant that needs no person."""
+        """Refresh; where that is over, log in anew by a grant that needs no person.
+
+        Not where a person had logged in: a service must not act in their place unnoticed.
+        """
         try:
             if session is None:
                 raise login_needed(index, "nobody is logged in")
             return await self._refreshed(index, session)
         except LoginNeeded:
             context = self._context
-            if not may_be_unattended(index, context.environ, context.store.vault):
+            if not may_be_unattended(index, context.environ, context.store.vault, session):
                 raise
             provider = await index_provider(context.client(index), index)
-            grant = context.chooser.unattended(index, provider)
+            grant = context.chooser.unattended(index, provider, session)
             if grant is None:
                 raise
             answer = await grant.run(context.request(index, provider))
-            return Session(read_token_response(answer.payload, self._clock.now()), provider)
+            tokens = read_token_response(answer.payload, self._clock.now())
+            return Session(tokens, provider, grant.name)
 
     async def _refreshed(self, index: Index, session: Session) -> Session:
         tokens, provider = session.tokens, session.provider
@@ -151,7 +207,21 @@ class Broker:
                 raise login_needed(index, f"the login has ended ({error.error})") from error
             raise
         renewed = read_token_response(answer.payload, self._clock.now(), previous=tokens)
-        return Session(renewed, provider)
+        if not began_with_a_person(session):
+            return replace(session, tokens=renewed)
+        identity = self._identity_again(index, session, answer)
+        return replace(session, tokens=renewed, identity=identity)
+
+    def _identity_again(self, index: Index, session: Session, answer: Answer) -> Identity | None:
+        # The end of a repeated ID token is not looked at: some providers repeat the first one.
+        known, issuer = session.identity, session.provider.issuer
+        try:
+            named = read_identity(answer.payload, index.client_id, issuer, before=known)
+        except ProviderAnswer as error:
+            # Whoever it names now, our refresh token is used up, and only a login can tell.
+            self._sign_out(index, session)
+            raise login_needed(index, f"the login has ended ({error.message})") from error
+        return known or named
 
     def _sign_out(self, index: Index, session: Session) -> None:
         # The dead refresh token goes, or every later request would offer it again. The access
@@ -160,6 +230,19 @@ class Broker:
         if self._store.read(key) == session:
             ended = replace(session.tokens, refresh_token=None, refresh_expires_at=None)
             self._store.write(key, replace(session, tokens=ended))
+
+
+def _is_used_up(task: asyncio.Task[Secret | None], rejected: Secret | None) -> bool:
+    if not task.done():
+        return False
+    if task.cancelled() or task.exception() is not None:
+        return True
+    return rejected is not None and task.result() == rejected
+
+
+def login_prefix(index: Index) -> str:
+    """Return how each identity begins that this index's session may have."""
+    return f"{session_key(index).digest}:"
 
 
 def login_needed(index: Index, reason: str) -> LoginNeeded:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crane_core.auth.credentials import has_client_credentials
@@ -17,13 +16,14 @@ from crane_core.auth.grants.workload_identity import (
     TokenExchange,
 )
 from crane_core.auth.workload.detect import sign_of_workload
+from crane_core.auth.workload.model import ROOT
 from crane_core.errors import LoginNeeded, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crane_core.auth.grants.model import Grant
-    from crane_core.auth.model import Prompt, ProviderMetadata
+    from crane_core.auth.model import Prompt, ProviderMetadata, Session
     from crane_core.auth.vault import Vault
     from crane_core.config.model import Index
 
@@ -32,16 +32,31 @@ if TYPE_CHECKING:
 GRANTS: tuple[Grant, ...] = (
     ClientCredentials(), TokenExchange(), JWTBearer(), AuthorizationCode(), DeviceCode(),
 )  # fmt: skip
+UNATTENDED = frozenset(grant.name for grant in GRANTS if not grant.interactive)
 
 
-def may_be_unattended(index: Index, environ: Mapping[str, str], vault: Vault) -> bool:
-    """Whether a look at the provider is worth it: there is a secret, a key or an identity."""
+def may_be_unattended(
+    index: Index, environ: Mapping[str, str], vault: Vault, before: Session | None = None
+) -> bool:
+    """Whether a look at the provider is worth it: there is a secret, a key or an identity.
+
+    Not where `before`, the session that has ended, was a person's.
+    """
     if index.grant is not None:
-        return index.grant not in {"authorization-code", "device"}
+        return index.grant in UNATTENDED
+    if began_with_a_person(before):
+        return False
     return (
-        has_client_credentials(index, environ, vault)
-        or sign_of_workload(environ, Path("/")) is not None
+        has_client_credentials(index, environ, vault) or sign_of_workload(environ, ROOT) is not None
     )
+
+
+def began_with_a_person(session: Session | None) -> bool:
+    """Whether a person had logged in; so it is where nobody knows who had.
+
+    Such a session must not become a service's behind their back: they would act in its name.
+    """
+    return session is not None and session.grant not in UNATTENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +75,10 @@ class Chooser:
     vault: Vault
     prompt: Prompt
 
-    def verdicts(self, index: Index, provider: ProviderMetadata) -> list[Verdict]:
-        """Return each grant with the reason against it."""
+    def verdicts(
+        self, index: Index, provider: ProviderMetadata, before: Session | None = None
+    ) -> list[Verdict]:
+        """Return each grant with the reason against it; `before` is the session that there is."""
         reasons = {
             "client-credentials": self._client_credentials(index),
             "token-exchange": self._workload(index, provider, TOKEN_EXCHANGE),
@@ -69,16 +86,25 @@ class Chooser:
             "authorization-code": self._authorization_code(provider),
             "device": self._device(provider),
         }
+        if index.grant is None and began_with_a_person(before):
+            for name in UNATTENDED:
+                reasons[name] = reasons[name] or "the login here was a person's; log out first"
         return [Verdict(grant, reasons[grant.name]) for grant in GRANTS]
 
-    def choose(self, index: Index, provider: ProviderMetadata, wanted: str | None = None) -> Grant:
+    def choose(
+        self,
+        index: Index,
+        provider: ProviderMetadata,
+        wanted: str | None = None,
+        before: Session | None = None,
+    ) -> Grant:
         """Return the grant that is wanted or registered, else the first that can be used.
 
         Raises `LoginNeeded` with the reasons if none can.
         """
         if (name := wanted or index.grant) is not None:
             return self._named(index, provider, name)
-        verdicts = self.verdicts(index, provider)
+        verdicts = self.verdicts(index, provider, before)
         for verdict in verdicts:
             if not verdict.why_not:
                 return verdict.grant
@@ -89,15 +115,16 @@ class Chooser:
             f"CRANE_TOKEN_{index.variable_suffix}",
         )
 
-    def unattended(self, index: Index, provider: ProviderMetadata) -> Grant | None:
+    def unattended(
+        self, index: Index, provider: ProviderMetadata, before: Session | None = None
+    ) -> Grant | None:
         """Return a grant that needs no person, if one can be used."""
-        for verdict in self.verdicts(index, provider):
-            usable = not verdict.why_not or verdict.grant.name == index.grant
-            if (
-                not verdict.grant.interactive
-                and usable
-                and index.grant in {None, verdict.grant.name}
-            ):
+        for verdict in self.verdicts(index, provider, before):
+            # One that is registered is used whatever seems to be against it.
+            usable = (
+                not verdict.why_not if index.grant is None else index.grant == verdict.grant.name
+            )
+            if usable and not verdict.grant.interactive:
                 return verdict.grant
         return None
 
@@ -119,7 +146,7 @@ class Chooser:
         return "no client secret or key is set"
 
     def _workload(self, index: Index, provider: ProviderMetadata, grant_type: str) -> str:
-        if sign_of_workload(self.environ, Path("/")) is None:
+        if sign_of_workload(self.environ, ROOT) is None:
             return "these surroundings give no identity"
         known = provider.grant_types
         if known is None or grant_type not in known:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from crane_core.auth.discovery import index_provider
 from crane_core.auth.model import Session, session_key
 from crane_core.auth.tokens import read_token_response
-from crane_core.errors import ConfigBroken, CraneError, InvalidURL
-from crane_core.urls import same_index
+from crane_core.errors import ConfigBroken, CraneError
+from crane_core.urls import names_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,20 +55,13 @@ async def import_session(context: AuthContext, path: Path, index: Index) -> bool
 def _entry(path: Path, index: Index) -> dict[str, Any] | None:
     try:
         entries = json.loads(path.read_bytes())
-        matching = [entry for url, entry in entries.items() if _is_index(url, index)]
+        matching = [entry for url, entry in entries.items() if names_index(url, index.url)]
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConfigBroken(
             f"{path}: no tokens.json of crane-pip ({reason})", hint="log in with: crane login"
         ) from None
     return matching[0] if matching and isinstance(matching[0], dict) else None
-
-
-def _is_index(url: str, index: Index) -> bool:
-    try:
-        return same_index(url, index.url)
-    except InvalidURL:
-        return False
 
 
 def _seconds_left(stamp: object, now: float) -> float | None:

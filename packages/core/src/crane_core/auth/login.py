@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crane_core.auth.choose import UNATTENDED, began_with_a_person, may_be_unattended
 from crane_core.auth.credentials import is_ready_made
 from crane_core.auth.discovery import index_provider
 from crane_core.auth.endpoint import OAuthError, post_revocation
 from crane_core.auth.model import Session, session_key
-from crane_core.auth.tokens import read_token_response
+from crane_core.auth.tokens import read_identity, read_token_response
 from crane_core.errors import CraneError, LoginExpired, LoginNeeded
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Login:
                 return session
             try:
                 async with asyncio.timeout(self.timeout):
-                    session = await self._ask(index)
+                    session = await self._ask(index, session)
             except TimeoutError:
                 raise LoginExpired(
                     f"nobody completed the login in {self.timeout:.0f} s",
@@ -71,11 +72,11 @@ class Login:
                 store.write(key, session)
             return session
 
-    async def _ask(self, index: Index) -> Session:
+    async def _ask(self, index: Index, before: Session | None) -> Session:
         context = self.context
-        self._refuse_where_nobody_is(index)
+        self._refuse_where_nobody_is(index, before)
         provider = await index_provider(context.client(index), index)
-        grant = context.chooser.choose(index, provider, self.grant)
+        grant = context.chooser.choose(index, provider, self.grant, before)
         answer = await grant.run(context.request(index, provider))
         now = context.clock.now()
         if answer.server_time is not None and abs(answer.server_time - now) > SKEW_WORTH_SAYING:
@@ -84,18 +85,27 @@ class Login:
                 f"this machine's clock is {abs(minutes)} minutes "
                 f"{'ahead of' if minutes > 0 else 'behind'} the identity provider's"
             )
-        return Session(read_token_response(answer.payload, now), provider)
+        tokens, identity = read_token_response(answer.payload, now), None
+        if grant.interactive:
+            identity = read_identity(answer.payload, index.client_id, provider.issuer)
+        return Session(tokens, provider, grant.name, identity)
 
-    def _refuse_where_nobody_is(self, index: Index) -> None:
+    def _refuse_where_nobody_is(self, index: Index, before: Session | None) -> None:
         """Raise `LoginNeeded` before the provider is asked, where it could not help anyway."""
-        from crane_core.auth.choose import may_be_unattended
-
         context = self.context
+        if context.prompt.can_answer:
+            return
         wanted = self.grant or index.grant
-        unattended = wanted not in {None, "authorization-code", "device"} or may_be_unattended(
+        unattended = wanted in UNATTENDED or may_be_unattended(
             index, context.environ, context.store.vault
         )
-        if not context.prompt.can_answer and not unattended:
+        if unattended and wanted is None and began_with_a_person(before):
+            raise LoginNeeded(
+                f"the login at {index.name} was a person's, and nobody can answer here",
+                hint=f"run: crane login {index.name} at a terminal, or, for a service to log in "
+                f"by itself: crane logout {index.name}",
+            )
+        if not unattended:
             raise LoginNeeded(
                 f"nobody is logged in at {index.name}, and nobody can answer here",
                 hint=f"run: crane login {index.name} at a terminal, or set "

@@ -106,11 +106,26 @@ class SessionKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom the ID token of a login names, to compare each later one with it."""
+
+    issuer: str | None
+    subject: str | None
+    audiences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
-    """A stored login: the tokens and where to renew and revoke them."""
+    """A stored login: the tokens and where to renew and revoke them.
+
+    `grant` is the name of the grant by which it began. None is unknown, as in files of older
+    versions and for logins of other programs; that counts as a person's.
+    """
 
     tokens: TokenSet
     provider: ProviderMetadata
+    grant: str | None = None
+    identity: Identity | None = None
 
 
 def session_key(index: Index) -> SessionKey:

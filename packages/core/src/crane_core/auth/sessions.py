@@ -8,12 +8,14 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from crane_core.auth.model import (
+    Identity,
     ProviderMetadata,
     Session,
     SessionKey,
     TokenSet,
     session_key,
 )
+from crane_core.auth.vault import mark_of, present_vault
 from crane_core.errors import StorageBusy
 from crane_core.files import (
     PRIVATE_FILE,
@@ -24,10 +26,10 @@ from crane_core.files import (
 from crane_core.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
-    from crane_core.auth.vault import Vault
+    from crane_core.auth.vault import FileMark, Vault
     from crane_core.config.model import Index
 
     Settle = Callable[[Callable[[str], None]], Vault]
@@ -42,40 +44,51 @@ class SessionStore:
     A document is replaced atomically, so reading needs no lock; whoever writes holds the
     session's lock. Lock files are never deleted: a process that waits on a deleted one would be
     alone. Each session has a mark, a file that changes with it, so that a process can trust what
-    it has read until another has written.
+    it has read until another has written, or moved all sessions to another vault.
     """
 
-    def __init__(self, folder: Path, vault: Vault, settle: Settle | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        vault: Vault,
+        settle: Settle | None = None,
+        spared: frozenset[SessionKey] = frozenset(),
+    ) -> None:
         self._folder = folder
         self._settle = settle
+        self._spared = spared
         self.vault = vault
-        self._read: dict[SessionKey, tuple[tuple[int, ...] | None, Session | None]] = {}
+        self._read: dict[SessionKey, tuple[FileMark | None, Vault, Session | None]] = {}
 
     def settle(self, notice: Callable[[str], None]) -> None:
         """Decide for good where sessions are kept, before the first one is written."""
         if self._settle is not None:
-            self.vault, self._settle = self._settle(notice), None
+            self.vault = self._settle(notice)
             self._read.clear()
+
+    def sparing(self, keys: Iterable[SessionKey]) -> SessionStore:
+        """Return the same store for a logout that is to leave these sessions alone."""
+        return SessionStore(self._folder, self.vault, self._settle, frozenset(keys))
 
     def read(self, key: SessionKey) -> Session | None:
         """Return the stored session, None if there is none or it is not ours to understand.
 
         Raises `UnsafePermissions` if another user may read it.
         """
-        mark = self._mark(key)
+        mark, vault = mark_of(self._mark_file(key)), present_vault(self.vault)
         known = self._read.get(key)
-        if known is None or known[0] is None or known[0] != mark:
+        if known is None or known[0] is None or known[0] != mark or known[1] is not vault:
             content = self.vault.read(key.digest)
-            known = (mark, None if content is None else _decode(content))
+            known = (mark, vault, None if content is None else _decode(content))
             self._read[key] = known
-        return known[1]
+        return known[2]
 
     def read_for(self, index: Index) -> Session | None:
         """Return the stored session that an index uses."""
         return self.read(session_key(index))
 
     def accounts(self, index: Index) -> list[SessionKey]:
-        """Return the keys of every account that is logged in at this index."""
+        """Return the keys of every account that is logged in at this index, but the spared ones."""
         wanted = replace(session_key(index), account=None)
         keys = {session_key(index)}
         for mark in self._folder.glob("*.mark"):
@@ -83,7 +96,7 @@ class SessionStore:
             key = _decode_key(content) if content is not None else None
             if key is not None and replace(key, account=None) == wanted:
                 keys.add(key)
-        return sorted(keys, key=lambda key: key.account or "")
+        return sorted(keys - self._spared, key=lambda key: key.account or "")
 
     def write(self, key: SessionKey, session: Session) -> None:
         """Replace the session. Raises `StorageError`; then the old one is still there."""
@@ -97,13 +110,6 @@ class SessionStore:
 
     def _mark_file(self, key: SessionKey) -> Path:
         return self._folder / f"{key.digest}.mark"
-
-    def _mark(self, key: SessionKey) -> tuple[int, ...] | None:
-        try:
-            status = self._mark_file(key).stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
 
     def _renew_mark(self, key: SessionKey) -> None:
         self._read.pop(key, None)
@@ -155,6 +161,9 @@ def _encode(key: SessionKey, session: Session) -> bytes:
         "session": asdict(key),
         "provider": asdict(session.provider),
         "tokens": tokens,
+        # Beside what older versions read, which take no other member inside of it.
+        "grant": session.grant,
+        "identity": None if session.identity is None else asdict(session.identity),
     }
     return json.dumps(record, indent=1).encode()
 
@@ -165,7 +174,12 @@ def _decode(content: bytes) -> Session | None:
         if record["format"] != FORMAT:
             return None
         provider = {name: _provider_value(value) for name, value in record["provider"].items()}
-        return Session(_tokens(record["tokens"]), ProviderMetadata(**provider))
+        return Session(
+            _tokens(record["tokens"]),
+            ProviderMetadata(**provider),
+            _text(record.get("grant")),
+            _identity(record.get("identity")),
+        )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         # A damaged file is no reason to fail: a new login replaces it.
         return None
@@ -176,6 +190,18 @@ def _decode_key(content: bytes) -> SessionKey | None:
         return SessionKey(**json.loads(content)["session"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _identity(value: object) -> Identity | None:
+    if not isinstance(value, dict):
+        return None
+    names = value.get("audiences")
+    audiences = tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
+    return Identity(_text(value.get("issuer")), _text(value.get("subject")), audiences)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _provider_value(value: object) -> Any:

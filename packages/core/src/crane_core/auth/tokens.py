@@ -6,7 +6,8 @@ import base64
 import math
 from typing import Any
 
-from crane_core.auth.model import TokenSet
+from crane_core.auth.endpoint import printable
+from crane_core.auth.model import Identity, TokenSet
 from crane_core.errors import ProviderAnswer
 from crane_core.http import json_object
 from crane_core.secret import Secret
@@ -14,6 +15,7 @@ from crane_core.secret import Secret
 # A longer life than this is no promise but a mistake; the token is then renewed on a 401.
 LONGEST_LIFE = 10 * 365 * 86_400.0
 LONGEST_TOKEN = 64 * 1024
+SKEW = 300.0  # seconds that an ID token may have ended ago
 
 
 def read_token_response(
@@ -49,6 +51,82 @@ def read_token_response(
         scope=scope if isinstance(scope, str) else None,
         account=_account(_token(payload, "id_token"), claims, previous),
     )
+
+
+def read_identity(
+    payload: dict[str, Any],
+    client_id: str,
+    issuer: str | None,
+    *,
+    now: float | None = None,
+    nonce: str | None = None,
+    before: Identity | None = None,
+) -> Identity | None:
+    """Return whom the ID token of a response names, None if it has none.
+
+    The token came straight from the token endpoint over TLS, which may stand for its signature
+    (OpenID Connect Core §3.1.3.7). Raises `ProviderAnswer` if it is for another client, of
+    another issuer than `issuer`, of another login than that of `nonce`, had ended at `now`, or
+    names somebody else than `before` (§12.2). What has not the form of a JWT is not looked at.
+    """
+    token = _token(payload, "id_token")
+    if token is None or token.reveal().count(".") != 2:
+        return None
+    claims = _claims(token)
+    named = _identity(claims)
+    several = len(named.audiences) > 1
+    for wrong, reason in (
+        (not claims, "it cannot be read"),
+        (client_id not in named.audiences, "it is for another client (aud)"),
+        (several and claims.get("azp") not in (None, client_id), "it is another client's (azp)"),
+        (
+            not _is_of(issuer, claims),
+            f"it is of {printable(claims.get('iss'), 200)}, not of {issuer} (iss)",
+        ),
+        (nonce is not None and claims.get("nonce") != nonce, "it is of another login (nonce)"),
+        (now is not None and _has_ended(claims, now), "it has expired (exp)"),
+        (before is not None and _differs(before, named), "it names somebody else than before"),
+    ):
+        if wrong:
+            raise ProviderAnswer(
+                f"the identity provider's ID token is refused: {reason}",
+                hint="nothing was stored; tell the provider's administrators",
+            )
+    return named
+
+
+def _identity(claims: dict[str, Any]) -> Identity:
+    issuer, subject, audience = (claims.get(name) for name in ("iss", "sub", "aud"))
+    audiences = audience if isinstance(audience, list) else [audience]
+    return Identity(
+        issuer if isinstance(issuer, str) else None,
+        subject if isinstance(subject, str) else None,
+        tuple(name for name in audiences if isinstance(name, str)),
+    )
+
+
+def _is_of(issuer: str | None, claims: dict[str, Any]) -> bool:
+    named = claims.get("iss")
+    if named is None or issuer is None:
+        return True
+    # Entra ID's issuer for all tenants is a pattern, which the token's own tenant fills.
+    known = issuer.replace("{tenantid}", str(claims.get("tid"))).rstrip("/")
+    # Core §15.6.2: Google leaves the scheme out.
+    return isinstance(named, str) and named.rstrip("/") in {known, known.removeprefix("https://")}
+
+
+def _has_ended(claims: dict[str, Any], now: float) -> bool:
+    end = claims.get("exp")
+    return isinstance(end, (int, float)) and end < now - SKEW
+
+
+def _differs(before: Identity, named: Identity) -> bool:
+    pairs = (
+        (before.issuer, named.issuer),
+        (before.subject, named.subject),
+        (frozenset(before.audiences), frozenset(named.audiences)),
+    )
+    return any(old and new and old != new for old, new in pairs)
 
 
 def _token(payload: dict[str, Any], name: str, *, required: bool = False) -> Secret | None:

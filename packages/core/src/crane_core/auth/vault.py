@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from crane_core.errors import NotWritable, UsageError
+from crane_core.errors import ConfigBroken, NotWritable, UsageError
 from crane_core.files import read_private, storage_errors, write_private
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ KEYRING_SECONDS = 3.0
 # Windows keeps 2,560 bytes a credential, as UTF-16: half as many characters (CREDENTIALW).
 CHUNK = 1_200
 MOST_CHUNKS = 64
+
+
+# Changes whenever a file that is replaced as a whole has changed.
+FileMark = tuple[int, ...]
 
 
 class Vault(Protocol):
@@ -45,6 +49,15 @@ class Vault(Protocol):
     def delete(self, name: str) -> None:
         """Remove the document, if there is one."""
         ...
+
+
+def mark_of(path: Path) -> FileMark | None:
+    """Return the mark of a file as it is now, None if it cannot be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class FileVault:
@@ -213,6 +226,79 @@ def limited(call: Callable[[], T]) -> T:
 
 
 CHOICE = "vault"  # the file that says where the user's sessions are
+VAULTS = ("file", "keyring", "memory")
+
+
+class RecordedVault:
+    """The vault that the file `vault` names at this moment.
+
+    `crane vault` moves everything and writes that file; a process that has begun before it then
+    looks in the new place. Before the first login nothing is named, and there is nothing to
+    read: the private files stand in.
+    """
+
+    def __init__(self, folder: Path, find_backend: FindBackend) -> None:
+        self._folder = folder
+        self._find_backend = find_backend
+        self._mark: FileMark | None = None
+        self._name = ""
+        self._vault: Vault = FileVault(folder / "sessions")
+
+    @property
+    def current(self) -> Vault:
+        """The vault of this moment.
+
+        Raises `ConfigBroken` if the file names none, `NotWritable` if its keyring does not work.
+        """
+        # Looked at before it is read: what is written in between shows at the next look.
+        mark = mark_of(self._folder / CHOICE)
+        if mark != self._mark:
+            name = recorded_name(self._folder)
+            if name != self._name:
+                self._vault = self._open(name)
+            self._mark, self._name = mark, name
+        return self._vault
+
+    @property
+    def place(self) -> str:
+        """Where it keeps them now."""
+        return self.current.place
+
+    def read(self, name: str) -> bytes | None:
+        """Return the document, wherever it is."""
+        vault = self.current
+        content = vault.read(name)
+        if content is None and (now := self.current) is not vault:
+            return now.read(name)  # moved between the look and the read
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace the document at the place of now."""
+        self.current.write(name, content)
+
+    def delete(self, name: str) -> None:
+        """Remove the document at the place of now."""
+        self.current.delete(name)
+
+    def settle(self, notice: Notice) -> Vault:
+        """Decide for good, if nothing has: for the keyring where one works. Returns itself."""
+        vault = self.current
+        if not self._name:
+            backend = self._find_backend(notice)
+            name = "file" if backend is None else "keyring"
+            remember_vault(self._folder, name)
+            self._name, self._vault = name, vault if backend is None else KeyringVault(backend)
+        return self
+
+    def _open(self, name: str) -> Vault:
+        sessions = self._folder / "sessions"
+        if name and name not in VAULTS:
+            raise ConfigBroken(
+                f"{self._folder / CHOICE} says {name[:20]!r}, which is no place for logins",
+                hint="write file or keyring into it, whichever they are in, "
+                "or delete it and log in again",
+            )
+        return named_vault(name or "file", sessions, self._find_backend)
 
 
 def open_vault(
@@ -220,16 +306,20 @@ def open_vault(
 ) -> tuple[Vault, Callable[[Notice], Vault] | None]:
     """Return the vault, and what decides for good if nothing has decided yet.
 
-    `CRANE_VAULT` decides, else what was decided at the first login, in the file `vault`. Before
-    that there is nothing to read: the private files stand in. Raises `UsageError` or
-    `NotWritable`.
+    `CRANE_VAULT` decides, else what was decided at the first login, in the file `vault`. Raises
+    `UsageError`, `ConfigBroken` or `NotWritable`.
     """
-    sessions = folder / "sessions"
-    decided = (read_private(folder / CHOICE) or b"").decode("utf-8", "replace").strip()
-    chosen = environ.get("CRANE_VAULT") or decided
-    if not chosen:
-        return FileVault(sessions), lambda notice: _decide(folder, find_backend, notice)
-    return named_vault(chosen, sessions, find_backend), None
+    recorded_name(folder)  # a file that others may have written is said in any case
+    if chosen := environ.get("CRANE_VAULT"):
+        return named_vault(chosen, folder / "sessions", find_backend), None
+    recorded = RecordedVault(folder, find_backend)
+    _ = recorded.current  # what does not work is said before anything is begun
+    return recorded, recorded.settle
+
+
+def present_vault(vault: Vault) -> Vault:
+    """Return the vault that counts at this moment, and stays what it is."""
+    return vault.current if isinstance(vault, RecordedVault) else vault
 
 
 def named_vault(name: str, sessions: Path, find_backend: FindBackend) -> Vault:
@@ -249,15 +339,29 @@ def named_vault(name: str, sessions: Path, find_backend: FindBackend) -> Vault:
     return KeyringVault(backend)
 
 
-def _decide(folder: Path, find_backend: FindBackend, notice: Notice) -> Vault:
-    backend = find_backend(notice)
-    remember_vault(folder, "file" if backend is None else "keyring")
-    return FileVault(folder / "sessions") if backend is None else KeyringVault(backend)
-
-
 def remember_vault(folder: Path, name: str) -> None:
     """Use this vault from now on."""
     write_private(folder / CHOICE, f"{name}\n".encode())
+
+
+def recorded_name(folder: Path) -> str:
+    """Return what the file `vault` says, empty if nothing is decided.
+
+    Raises `UnsafePermissions`: who can change it could send the next login to another place.
+    """
+    content = read_private(folder / CHOICE) or b""
+    return content.decode("utf-8", "replace").strip()
+
+
+def disagreement(environ: Mapping[str, str], folder: Path) -> str | None:
+    """Say that `CRANE_VAULT` is set to another place than the recorded one, None if it is not."""
+    chosen, recorded = environ.get("CRANE_VAULT"), recorded_name(folder)
+    if not chosen or not recorded or chosen == recorded:
+        return None
+    return (
+        f"CRANE_VAULT={chosen} is set here, but {folder / CHOICE} says {recorded[:20]}: "
+        "without the variable crane finds other logins"
+    )
 
 
 def move(names: Iterable[str], source: Vault, target: Vault, remember: Callable[[], None]) -> int:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crane_core.errors import InvalidURL, NotRegistered
-from crane_core.urls import same_index, without_login
+from crane_core.errors import NotRegistered
+from crane_core.urls import names_index, without_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,21 +69,11 @@ def choose_indexes(
 
 
 def _beside(urls: list[str], index: Index) -> tuple[str, ...]:
-    return tuple(url for url in dict.fromkeys(urls) if not _names(url, index))
-
-
-def _names(url: str, index: Index) -> bool:
-    try:
-        return same_index(without_login(url), index.url)
-    except InvalidURL:
-        return False
+    return tuple(url for url in dict.fromkeys(urls) if not names_index(url, index.url))
 
 
 def _registered(configuration: Configuration, url: str) -> Index | None:
-    try:
-        return configuration.match(without_login(url))
-    except InvalidURL:
-        return None  # a path, or what only pip understands
+    return next((index for index in configuration if names_index(url, index.url)), None)
 
 
 def netrc_text(environ: Mapping[str, str], home: Path, host: str, secret: Secret) -> str:

@@ -142,6 +142,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def none_registered() -> NotRegistered:
+    """Return the error for a configuration without an index."""
+    return NotRegistered(
+        "no index is registered", hint="run: crane index register https://HOST/PATH"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """All registered indexes by name, in the order of the file."""
@@ -183,13 +190,18 @@ class Configuration:
         if len(chosen) == 1:
             return chosen[0]
         if not chosen:
-            raise NotRegistered(
-                "no index is registered", hint="run: crane index register https://HOST/PATH"
-            )
+            raise none_registered()
         raise NotRegistered(
             f"several indexes are registered ({', '.join(i.name for i in chosen)})",
             hint="name one with -i URL, or choose: crane index set NAME --default",
         )
+
+    def chosen(self, name_or_url: str | None) -> Index:
+        """Return the index that a command names, or the one to use where it names none.
+
+        Raises `NotRegistered`.
+        """
+        return self.find(name_or_url) if name_or_url else self.only_or_default()
 
     def with_index(self, index: Index) -> Configuration:
         """Return a configuration in which `index` stands under its name."""

@@ -29,8 +29,8 @@ HEADER = """\
 """
 _DEFAULTS = {f.name: f.default for f in fields(Index)}
 _KEYS = {name.replace("_", "-"): name for name in _DEFAULTS if name != "name"}
-_LIST_KEYS = {"private"}
-_BOOL_KEYS = {"root-required", "insecure-http", "default", "share-login"}
+_LIST_KEYS = {key for key, name in _KEYS.items() if isinstance(_DEFAULTS[name], tuple)}
+_BOOL_KEYS = {key for key, name in _KEYS.items() if isinstance(_DEFAULTS[name], bool)}
 
 
 class ConfigStore:

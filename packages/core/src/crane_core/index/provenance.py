@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS files (
     sha256 TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+_SERVED = "SELECT 1 FROM projects WHERE index_url = ? AND project = ?"
+_HAS_PROJECTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'projects'"
 _RELEASE_FILES = "DELETE FROM files WHERE index_url = ? AND project = ? RETURNING 1"
 _RELEASE_PROJECT = "DELETE FROM projects WHERE index_url = ? AND project = ? RETURNING 1"
 
@@ -66,7 +68,7 @@ class SqliteProvenance:
         self._path = path
         self._lock = threading.Lock()
         private_folder(path.parent)
-        with self._errors():
+        with _errors(self._path):
             path.touch(mode=PRIVATE_FILE)
             self._database = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -81,11 +83,7 @@ class SqliteProvenance:
 
     def served(self, index_url: str, project: str) -> bool:
         """Whether this index has ever served that project."""
-        return bool(
-            self._rows(
-                "SELECT 1 FROM projects WHERE index_url = ? AND project = ?", index_url, project
-            )
-        )
+        return bool(self._rows(_SERVED, index_url, project))
 
     def record_project(self, index_url: str, project: str) -> None:
         """Remember that it has."""
@@ -117,19 +115,39 @@ class SqliteProvenance:
 
     def _rows(self, statement: str, *values: str) -> list[tuple[str, ...]]:
         # One connection, used from threads one at a time.
-        with self._errors(), self._lock:
+        with _errors(self._path), self._lock:
             return self._database.execute(statement, values).fetchall()
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            if "full" in str(error):
-                raise DiskFull(
-                    f"no space left to write {self._path}", hint="free some space, then try again"
-                ) from error
-            raise NotWritable(
-                f"cannot use {self._path}: {error}",
-                hint="make it writable for you, or move it away to start a new one",
+
+def has_served(path: Path, index_url: str, project: str) -> bool:
+    """Whether the index has ever served that project, by a look that creates nothing.
+
+    A file that is not there has nothing in it. Raises `NotWritable` for one that is damaged.
+    """
+    with _errors(path):
+        if not path.exists():
+            return False
+        # SQLite would make two files beside one that nobody has open, and leave them there.
+        is_open = path.with_name(f"{path.name}-wal").exists()
+        uri = f"{path.absolute().as_uri()}?mode=ro{'' if is_open else '&immutable=1'}"
+        database = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)
+        with contextlib.closing(database):
+            # A process that was killed at its first step leaves a file without tables.
+            if not database.execute(_HAS_PROJECTS).fetchone():
+                return False
+            return database.execute(_SERVED, (index_url, project)).fetchone() is not None
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        if "full" in str(error):
+            raise DiskFull(
+                f"no space left to write {path}", hint="free some space, then try again"
             ) from error
+        raise NotWritable(
+            f"cannot use {path}: {error}",
+            hint="make it writable for you, or move it away to start a new one",
+        ) from error

@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlencode, urlsplit
 
-from crane_core.auth.endpoint import post_form, printable
+from crane_core.auth.endpoint import printable
 from crane_core.auth.grants.pkce import challenge_of, new_verifier
 from crane_core.auth.loopback import listening
 from crane_core.errors import (
@@ -37,15 +37,16 @@ class AuthorizationCode:
         """Open the browser, wait for the redirect, redeem the code."""
         require_s256(request)
         state, verifier = secrets.token_urlsafe(32), new_verifier()
+        nonce = secrets.token_urlsafe(32) if "openid" in request.index.scope.split() else None
         wanted = urlsplit(request.index.redirect_uri)
         path, fixed = wanted.path or "/", wanted.port or 0
         async with listening(path, state, wanted.hostname, fixed) as (listener, port, shown):
             redirect_uri = f"http://{shown}:{port}{wanted.path}"
-            url = authorization_url(request, redirect_uri, state, verifier)
+            url = authorization_url(request, redirect_uri, state, verifier, nonce)
             request.prompt.show_authorization(request.index, url)
             redirect = await _redirect(listener)
             try:
-                answer = await self._redeem(request, redirect, redirect_uri, verifier)
+                answer = await self._redeem(request, redirect, redirect_uri, verifier, nonce)
             except CraneError as error:
                 listener.tell(error.line)
                 raise
@@ -53,7 +54,12 @@ class AuthorizationCode:
             return answer
 
     async def _redeem(
-        self, request: GrantRequest, redirect: Redirect, redirect_uri: str, verifier: str
+        self,
+        request: GrantRequest,
+        redirect: Redirect,
+        redirect_uri: str,
+        verifier: str,
+        nonce: str | None,
     ) -> Answer:
         code = read_redirect(request, redirect)
         form = {
@@ -64,8 +70,7 @@ class AuthorizationCode:
         }
         if request.index.resource:
             form["resource"] = request.index.resource
-        endpoint = request.provider.token_endpoint
-        return await post_form(request.client, endpoint, form, request.authentication)
+        return await request.redeem_login(form, nonce)
 
 
 def require_s256(request: GrantRequest) -> None:
@@ -81,8 +86,10 @@ def require_s256(request: GrantRequest) -> None:
         )
 
 
-def authorization_url(request: GrantRequest, redirect_uri: str, state: str, verifier: str) -> str:
-    """Return the address to open (RFC 6749 §4.1.1, RFC 7636 §4.3)."""
+def authorization_url(
+    request: GrantRequest, redirect_uri: str, state: str, verifier: str, nonce: str | None
+) -> str:
+    """Return the address to open (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1)."""
     endpoint = request.provider.authorization_endpoint
     if endpoint is None:
         raise ClientRejected(
@@ -94,8 +101,12 @@ def authorization_url(request: GrantRequest, redirect_uri: str, state: str, veri
         "redirect_uri": redirect_uri,
         "state": state,
         **challenge_of(verifier),
+        **({} if nonce is None else {"nonce": nonce}),
         **request.extra_parameters(),
     }
+    if request.index.account:
+        # OpenID Connect Core §3.1.2.1: a hint only; whoever logs in is said afterwards.
+        parameters["login_hint"] = request.index.account
     if "offline_access" in request.index.scope.split():
         # OpenID Connect Core §11: without a consent page the scope is dropped in silence.
         parameters["prompt"] = "consent"

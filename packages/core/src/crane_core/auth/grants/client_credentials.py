@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from crane_core.auth.endpoint import post_form
-
 if TYPE_CHECKING:
     from crane_core.auth.endpoint import Answer
     from crane_core.auth.grants.model import GrantRequest
@@ -24,8 +22,7 @@ class ClientCredentials:
         scopes = [s for s in parameters.get("scope", "").split() if s not in _FOR_PERSONS]
         parameters["scope"] = " ".join(scopes)
         form = {"grant_type": "client_credentials", **{k: v for k, v in parameters.items() if v}}
-        endpoint = request.provider.token_endpoint
-        return await post_form(request.client, endpoint, form, request.authentication)
+        return await request.redeem(form)
 
 
 _FOR_PERSONS = frozenset({"openid", "offline_access"})

@@ -52,16 +52,8 @@ async def request_device_code(request: GrantRequest) -> DeviceAuthorization:
             f"{provider.issuer or provider.token_endpoint} does not offer the device flow",
             hint="ask its administrators to enable OAuth 2.0 device authorization",
         )
-    verifier: str | None = None
     try:
-        try:
-            payload = await _asked(request, endpoint, {})
-        except OAuthError as error:
-            if "code_challenge" not in error.message:
-                raise
-            # Keycloak demands PKCE here too where the client is set to it; RFC 8628 has none.
-            verifier = new_verifier()
-            payload = await _asked(request, endpoint, challenge_of(verifier))
+        payload, verifier = await _asked(request, endpoint)
     except OAuthError as error:
         raise ClientRejected(
             error.message, hint="check client id, scope and audience of the registration"
@@ -81,13 +73,25 @@ async def request_device_code(request: GrantRequest) -> DeviceAuthorization:
         verification_uri_complete=_shown(complete, index) if isinstance(complete, str) else None,
         expires_in=min(_positive(payload.get("expires_in"), DEFAULT_EXPIRY), LONGEST_EXPIRY),
         interval=_positive(payload.get("interval"), DEFAULT_INTERVAL),
-        code_verifier=None if verifier is None else Secret(verifier),
+        code_verifier=verifier,
     )
 
 
-async def _asked(request: GrantRequest, endpoint: str, more: dict[str, str]) -> dict[str, Any]:
-    form = request.extra_parameters() | more
-    return (await post_form(request.client, endpoint, form, request.authentication)).payload
+async def _asked(request: GrantRequest, endpoint: str) -> tuple[dict[str, Any], Secret | None]:
+    """Return the endpoint's answer, and the PKCE verifier that it demanded, if it did."""
+
+    async def ask(more: dict[str, str]) -> dict[str, Any]:
+        form = request.extra_parameters() | more
+        return (await post_form(request.client, endpoint, form, request.authentication)).payload
+
+    try:
+        return await ask({}), None
+    except OAuthError as error:
+        if "code_challenge" not in error.message:
+            raise
+    # Keycloak demands PKCE here too where the client is set to it; RFC 8628 has none.
+    verifier = new_verifier()
+    return await ask(challenge_of(verifier)), Secret(verifier)
 
 
 def _shown(uri: str, index: Index) -> str:
@@ -109,7 +113,7 @@ async def wait_for_tokens(request: GrantRequest, code: DeviceAuthorization) -> A
 
     Raises `LoginDenied`, `LoginExpired`, or a `ProviderError`.
     """
-    clock, endpoint = request.clock, request.provider.token_endpoint
+    clock = request.clock
     form = {"grant_type": GRANT_TYPE, "device_code": code.device_code.reveal()}
     if code.code_verifier is not None:
         form["code_verifier"] = code.code_verifier.reveal()
@@ -120,7 +124,7 @@ async def wait_for_tokens(request: GrantRequest, code: DeviceAuthorization) -> A
         if clock.now() >= deadline:
             raise _expired()
         try:
-            return await post_form(request.client, endpoint, form, request.authentication)
+            return await request.redeem_login(form)
         except OAuthError as error:
             interval = backoff = _next_interval(error, interval)
         except ProviderUnreachable:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from crane_core.auth.endpoint import post_form
+from crane_core.auth.tokens import read_identity
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,6 +36,24 @@ class GrantRequest:
         index = self.index
         wanted = {"scope": index.scope, "audience": index.audience, "resource": index.resource}
         return {name: value for name, value in wanted.items() if value}
+
+    async def redeem(self, form: dict[str, str]) -> Answer:
+        """Return the token endpoint's answer to a grant (RFC 6749 §3.2). Raises as `post_form`."""
+        endpoint = self.provider.token_endpoint
+        return await post_form(self.client, endpoint, form, self.authentication)
+
+    async def redeem_login(self, form: dict[str, str], nonce: str | None = None) -> Answer:
+        """Redeem a person's login; the ID token in the answer, if there is one, must be of it.
+
+        Raises as `redeem`, and `ProviderAnswer` as `read_identity`.
+        """
+        answer = await self.redeem(form)
+        # The provider's own time, if it told: this machine's clock may be wrong.
+        now = self.clock.now() if answer.server_time is None else answer.server_time
+        read_identity(
+            answer.payload, self.index.client_id, self.provider.issuer, now=now, nonce=nonce
+        )
+        return answer
 
 
 class Grant(Protocol):

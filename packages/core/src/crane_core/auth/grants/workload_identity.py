@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from crane_core.auth.endpoint import OAuthError, post_form
+from crane_core.auth.endpoint import OAuthError
 from crane_core.auth.workload.commands import run_command
 from crane_core.auth.workload.detect import DETECTORS, detect, switched_off
-from crane_core.auth.workload.model import Surroundings
+from crane_core.auth.workload.model import ROOT, Surroundings
 from crane_core.errors import LoginNeeded
+from crane_core.http import new_client, trust_context
 
 if TYPE_CHECKING:
     from crane_core.auth.endpoint import Answer
@@ -64,7 +64,13 @@ async def workload_token(request: GrantRequest) -> Secret:
     Raises `LoginNeeded` if there is none here, `WorkloadBroken` if there should be one.
     """
     index, audience = request.index, _audience(request)
-    here = Surroundings(request.environ, request.client, run_command, Path("/"))
+    here = Surroundings(
+        request.environ,
+        request.client,
+        lambda: new_client(proxies=False, verify=trust_context(index.tls)),
+        run_command,
+        ROOT,
+    )
     found = await detect(here, audience)
     if found is None:
         asked = ", ".join(d.name for d in DETECTORS if d.name not in switched_off(request.environ))
@@ -81,9 +87,8 @@ def _audience(request: GrantRequest) -> str:
 
 
 async def _trade(request: GrantRequest, form: dict[str, str]) -> Answer:
-    endpoint = request.provider.token_endpoint
     try:
-        return await post_form(request.client, endpoint, form, request.authentication)
+        return await request.redeem(form)
     except OAuthError as error:
         error.hint = f"does the provider take this job's identity for {_audience(request)}?"
         raise

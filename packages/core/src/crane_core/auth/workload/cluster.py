@@ -10,6 +10,8 @@ from crane_core.errors import WorkloadBroken
 from crane_core.secret import Secret
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from crane_core.auth.workload.model import Surroundings
 
 # A projected service account token of Kubernetes, or a secret of Docker or Podman. The
@@ -45,21 +47,29 @@ async def azure(here: Surroundings, audience: str) -> Secret | None:
         raise WorkloadBroken("IDENTITY_ENDPOINT is set, but IDENTITY_HEADER is not")
     query = f"api-version=2019-08-01&resource={quote(audience, safe='')}"
     headers = {"x-identity-header": header}
-    return await request_token(here.client, f"{url}?{query}", headers, "access_token", "Azure")
+    async with here.direct() as client:
+        return await request_token(client, f"{url}?{query}", headers, "access_token", "Azure")
 
 
 async def google(here: Surroundings, audience: str) -> Secret | None:
     """Return the identity token of a Google Cloud machine's or service's account."""
-    if not (here.environ.get("K_SERVICE") or _on_google_machine(here)):
+    if not (here.environ.get("K_SERVICE") or is_google_machine(here.root)):
         return None
     url = f"{GOOGLE_IDENTITY}?format=full&audience={quote(audience, safe='')}"
     headers = {"metadata-flavor": "Google"}
-    return await request_token(here.client, url, headers, "", "Google Cloud")
+    async with here.direct() as client:
+        return await request_token(client, url, headers, "", "Google Cloud")
 
 
-def _on_google_machine(here: Surroundings) -> bool:
+def is_mounted(root: Path) -> bool:
+    """Whether somebody has mounted a token for crane."""
+    return any((root / place).exists() for place in MOUNTED)
+
+
+def is_google_machine(root: Path) -> bool:
+    """Whether this is a virtual machine of Google Cloud, by the name that its firmware gives."""
     try:
-        name = (here.root / GOOGLE_PRODUCT).read_text(encoding="ascii").strip()
+        name = (root / GOOGLE_PRODUCT).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return False
     return name in {"Google", "Google Compute Engine"}

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 # What somebody mounted or named for us comes before what merely surrounds us.
 DETECTORS = (
-    Detector("file", cluster.file),
-    Detector("github", ci.github),
-    Detector("gitlab", ci.gitlab),
-    Detector("buildkite", ci.buildkite),
-    Detector("circleci", ci.circleci),
-    Detector("azure-pipelines", ci.azure_pipelines),
-    Detector("azure", cluster.azure),
-    Detector("google", cluster.google),
+    Detector("file", cluster.file, ("CRANE_ID_TOKEN_FILE",), cluster.is_mounted),
+    Detector("github", ci.github, ("GITHUB_ACTIONS",)),
+    Detector("gitlab", ci.gitlab, ("GITLAB_CI",)),
+    Detector("buildkite", ci.buildkite, ("BUILDKITE",)),
+    Detector("circleci", ci.circleci, ("CIRCLECI",)),
+    Detector("azure-pipelines", ci.azure_pipelines, ("SYSTEM_OIDCREQUESTURI",)),
+    Detector("azure", cluster.azure, ("AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT")),
+    Detector("google", cluster.google, ("K_SERVICE",), cluster.is_google_machine),
 )
 
 
@@ -56,24 +56,12 @@ async def detect(here: Surroundings, audience: str) -> WorkloadToken | None:
     return None
 
 
-# What each detector sees first, without asking anybody.
-_SIGNS = {
-    "file": ("CRANE_ID_TOKEN_FILE",),
-    "github": ("GITHUB_ACTIONS",),
-    "gitlab": ("GITLAB_CI",),
-    "buildkite": ("BUILDKITE",),
-    "circleci": ("CIRCLECI",),
-    "azure-pipelines": ("SYSTEM_OIDCREQUESTURI",),
-    "azure": ("AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT"),
-    "google": ("K_SERVICE",),
-}
-
-
 def sign_of_workload(environ: Mapping[str, str], root: Path) -> str | None:
     """Return the detector whose surroundings these seem to be, without asking any service."""
     off = switched_off(environ)
-    for name, variables in _SIGNS.items():
-        if name not in off and any(environ.get(variable) for variable in variables):
-            return name
-    mounted = "file" not in off and any((root / place).exists() for place in cluster.MOUNTED)
-    return "file" if mounted else None
+    for detector in DETECTORS:
+        if detector.name in off:
+            continue
+        if any(environ.get(sign) for sign in detector.signs) or detector.is_at(root):
+            return detector.name
+    return None
