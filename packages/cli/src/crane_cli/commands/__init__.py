@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crane_cli.commands import (
+    cache,
     demo,
     explain,
     index,
@@ -15,4 +16,4 @@ from crane_cli.commands import (
     vault,
 )
 
-COMMANDS = (index, login, logout, status, token, pip, serve, explain, vault, demo)
+COMMANDS = (index, login, logout, status, token, pip, serve, explain, vault, cache, demo)

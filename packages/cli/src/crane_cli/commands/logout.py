@@ -63,7 +63,7 @@ async def _log_out(
     async with auth(here) as parts:
         return {
             # Its own login ends, whoever shares it: that is what was asked for.
-            index.name: await _end(parts, index, used - {session_key(index)})
+            index.name: await _end(here, parts, index, used - {session_key(index)})
             for index in indexes
         }
 
@@ -89,11 +89,24 @@ async def forget_sessions(here: Context, before: Index, after: Index | None = No
         return None
     ending = replace(before, account=None) if is_last else before
     async with auth(here) as parts:
-        return await _end(parts, ending, used)
+        return await _end(here, parts, ending, used)
 
 
-async def _end(parts: AuthContext, index: Index, spared: set[SessionKey]) -> str | None:
-    """End an index's login, or all of its accounts but the spared ones if it names none."""
+async def _end(
+    here: Context, parts: AuthContext, index: Index, spared: set[SessionKey]
+) -> str | None:
+    """End an index's login, or all of its accounts but the spared ones if it names none.
+
+    What the cache was given for them is theirs no more: the next login has to ask anew.
+    """
+    from crane_core.auth.broker import identity_prefix
     from crane_core.auth.login import Logout
+    from crane_core.auth.model import session_key
+    from crane_core.cache.contacts import forget_login
 
-    return await Logout(replace(parts, store=parts.store.sparing(spared))).run(index)
+    store = parts.store.sparing(spared)
+    keys = [session_key(index)] if index.account is not None else store.accounts(index)
+    problem = await Logout(replace(parts, store=store)).run(index)
+    for key in keys:
+        forget_login(here.paths.cache, identity_prefix(key))
+    return problem

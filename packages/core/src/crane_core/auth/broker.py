@@ -57,10 +57,11 @@ class Broker:
         return self._store.read_for(index)
 
     def identity(self, index: Index) -> str | None:
-        """Return what stands for whoever is logged in at this index, None if nobody is.
+        """Return what stands for whoever is logged in at this index, None if that is nobody.
 
-        It begins with `login_prefix` and is another one for another person's login. It is no
-        secret, and says nothing of whether the login still works.
+        It begins with `login_prefix` and is another one for another person's login; None also for
+        a person of whom the provider says nothing, since the next one would look the same. It is
+        no secret, and says nothing of whether the login still works.
         """
         if ready := self._known_ready(index):
             digest = hashlib.sha256(ready.reveal().encode()).hexdigest()
@@ -68,8 +69,9 @@ class Broker:
         session = self.session(index)
         if session is None:
             return None
-        named = session.identity.subject if session.identity else None
-        return login_prefix(index) + (named or session.tokens.account or "")
+        who = session.identity.subject if session.identity else None
+        who = who or session.tokens.account or ("" if began_with_a_person(session) else "service")
+        return login_prefix(index) + who if who else None
 
     def is_valid(self, index: Index) -> bool:
         """Whether a token is at hand that has not run out."""
@@ -242,7 +244,12 @@ def _is_used_up(task: asyncio.Task[Secret | None], rejected: Secret | None) -> b
 
 def login_prefix(index: Index) -> str:
     """Return how each identity begins that this index's session may have."""
-    return f"{session_key(index).digest}:"
+    return identity_prefix(session_key(index))
+
+
+def identity_prefix(key: SessionKey) -> str:
+    """Return how each identity begins that this session may have."""
+    return f"{key.digest}:"
 
 
 def login_needed(index: Index, reason: str) -> LoginNeeded:

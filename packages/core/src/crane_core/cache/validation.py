@@ -1,0 +1,73 @@
+"""What of an answer may be stored, and how it is confirmed later (RFC 9111 §3, §4.3): by hishel.
+
+hishel takes 20 ms to import, so it is when the first page is there.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hishel import CacheOptions, NeedRevalidation
+
+    from crane_core.cache.model import StoredPage
+
+# Nothing else is needed of a page, and no cookie of a login is to lie on the disk.
+KEPT = frozenset({
+    "age", "cache-control", "content-type", "date", "etag", "expires", "last-modified", "vary",
+})  # fmt: skip
+_CONDITIONS = ("if-none-match", "if-modified-since")
+_URL = "page:"  # hishel compares URLs; each page is judged alone here
+
+
+def storable(headers: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the headers to keep of an answer with status 200, None if it must not be stored."""
+    from hishel import CacheMiss, Headers, Request, Response, StoreAndUse
+
+    answer = Response(200, Headers(dict(headers)))
+    state = CacheMiss(options=_options(), request=Request("GET", _URL)).next(answer)
+    if not isinstance(state, StoreAndUse):
+        return None
+    return {name: value for name, value in state.response.headers.items() if name in KEPT}
+
+
+def conditions(page: StoredPage) -> dict[str, str]:
+    """Return the request headers that ask whether the page is still the same (§4.3.1).
+
+    Only for validators that the answer had: a Crane server has no ETag, and a request with
+    If-None-Match gets the whole page from it each time.
+    """
+    sent = _revalidation(page).request.headers
+    return {name: sent[name] for name in _CONDITIONS if name in sent}
+
+
+def confirmed(page: StoredPage, headers: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the page's headers after a 304 with these; None if it speaks of another page."""
+    from hishel import Headers, NeedToBeUpdated, Response
+
+    state = _revalidation(page).next(Response(304, Headers(dict(headers))))
+    if not isinstance(state, NeedToBeUpdated):
+        return None
+    updated = state.updating_entries[-1].response.headers
+    return {name: value for name, value in updated.items() if name in KEPT}
+
+
+def _revalidation(page: StoredPage) -> NeedRevalidation:
+    from hishel import Entry, Headers, IdleClient, NeedRevalidation, Request, Response
+
+    # The age was that of the old answer: a 304 says its own, or has none.
+    old = {n: v for n, v in page.headers.items() if n not in {"age", "date"}}
+    entry = Entry(uuid.uuid4(), Request("GET", _URL), Response(200, Headers(old)))
+    # `no-cache`, so that hishel does not judge the freshness; this request is never sent.
+    asked = Request("GET", _URL, Headers({"cache-control": "no-cache"}))
+    state = IdleClient(_options()).next(asked, [entry])
+    assert isinstance(state, NeedRevalidation)
+    return state
+
+
+def _options() -> CacheOptions:
+    # Private: it is one user's cache, for public pages too.
+    return {"shared": False, "supported_methods": ["GET"], "allow_stale": False}
