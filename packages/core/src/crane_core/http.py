@@ -1,38 +1,69 @@
-"""The HTTP client everything uses: which library, which trust, which time limits.
+"""What all HTTP clients share: trust, time limits, errors; and the one for identity providers.
 
-httpx2 is named here and nowhere else except in type hints, so that the choice stays one file.
+That one is httpx2. For indexes there are two clients more, `http1.py` and `http2.py`; all three
+speak of responses and errors as this module does (docs/decisions/0008-upstream-clients.md).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 import sys
-import zlib
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import httpx2
 
 from crane_core import __version__
-from crane_core.errors import ClockSkew, ConfigBroken, UsageError
+from crane_core.errors import ClockSkew, ConfigBroken
+from crane_core.proxies import unusable_proxy
+from crane_core.responses import (
+    BadEncoding,
+    Response,
+    json_object,
+    read_limited,
+    server_time,
+)
 from crane_core.tls import TLSSettings
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crane_core.urls import Origin
+
+__all__ = [
+    "NO_SETTINGS", "USER_AGENT", "BadEncoding", "Client", "Clients", "Response", "StreamError",
+    "TimeLimits", "Transport", "clock_skew", "json_object", "network_reason", "new_client",
+    "read_limited", "server_time", "trust_context",
+]  # fmt: skip
+
 USER_AGENT = f"crane/{__version__}"
-MAX_JSON_BYTES = 1 << 20
 NO_SETTINGS = TLSSettings()
+# Where systems keep their CAs that OpenSSL was not built for, as truststore knows them.
+CA_FILES = (
+    "/etc/ssl/cert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/cert.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
 
 Client = httpx2.AsyncClient
-Response = httpx2.Response
 # All that sending a request and reading its answer can raise.
 StreamError = (
     httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError, httpx2.InvalidURL,
 )  # fmt: skip
+
+
+class Transport(Protocol):
+    """Sends requests without a body; follows no redirect and keeps no cookie."""
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
+        """Return the answer, its body unread. Raises `StreamError`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +81,27 @@ def new_client(
     limits: TimeLimits = TimeLimits(),
     connections: int = 64,
     verify: ssl.SSLContext | None = None,
+    proxies: bool = True,
+    http2: bool = False,
 ) -> Client:
     """Return a client that follows no redirect, keeps no cookie and reads no netrc.
 
     A redirect is a decision about the token, so the caller makes it. Proxy variables of the
-    environment (`HTTPS_PROXY`, `NO_PROXY`) are honoured.
+    environment (`HTTPS_PROXY`, `NO_PROXY`) are honoured unless `proxies` is False.
     """
     try:
-        return _client(limits, connections, verify or trust_context())
-    except (ImportError, ValueError) as error:
-        # Of the proxy variables; the text may hold the proxy's password.
-        raise UsageError(
-            f"a proxy variable cannot be used ({type(error).__name__})",
-            hint="HTTPS_PROXY and the like take http:// and https:// proxies",
-        ) from None
+        return _client(limits, connections, verify or trust_context(), proxies, http2)
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        raise unusable_proxy(error) from None
 
 
-def _client(limits: TimeLimits, connections: int, verify: ssl.SSLContext) -> Client:
+def _client(
+    limits: TimeLimits, connections: int, verify: ssl.SSLContext, proxies: bool, http2: bool
+) -> Client:
     return httpx2.AsyncClient(
         verify=verify,
+        trust_env=proxies,
+        http2=http2,
         follow_redirects=False,
         # An empty list of domains: a session cookie of one user would outlive their token.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -98,6 +131,12 @@ class Clients:
             )
         return self._clients[tls]
 
+    async def for_page(self, origin: Origin, tls: TLSSettings) -> Transport:
+        """Return what asks an index, where one question does not pay for the faster clients."""
+        return _Sender(self.using(tls))
+
+    for_stream = for_page
+
     async def __aenter__(self) -> Clients:
         return self
 
@@ -106,15 +145,22 @@ class Clients:
             await client.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    client: Client
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
+        request = self.client.build_request(method, url, headers=headers)
+        return await self.client.send(request, stream=True)
+
+
 def trust_context(tls: TLSSettings = NO_SETTINGS) -> ssl.SSLContext:
     """Return the system's trust with these settings.
 
     `SSL_CERT_FILE` counts on every system, `SSL_CERT_DIR` where OpenSSL is used. Raises
     `ConfigBroken`.
     """
-    import truststore
-
-    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _system_trust()
     try:
         if sys.platform in {"win32", "darwin"} and (bundle := os.environ.get("SSL_CERT_FILE")):
             context.load_verify_locations(bundle)
@@ -132,16 +178,34 @@ def trust_context(tls: TLSSettings = NO_SETTINGS) -> ssl.SSLContext:
     return context
 
 
+def _system_trust() -> ssl.SSLContext:
+    if sys.platform in {"win32", "darwin"}:
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Elsewhere truststore does this too, but for every connection: that is 17 ms each, and more
+    # and more of them with OpenSSL before 3.4 (truststore issue 212).
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or (paths.capath and any(Path(paths.capath).glob("????????.[0-9]"))):
+        context.set_default_verify_paths()
+    elif found := next(filter(os.path.isfile, CA_FILES), None):
+        context.load_verify_locations(found)
+    return context
+
+
 def network_reason(error: Exception, url: str) -> str:
     """Say in a few words what went wrong on the way to `url`, and name the host."""
     host = urlsplit(url).netloc.rsplit("@", 1)[-1]
+    detail = str(error) or type(error).__name__
     if isinstance(error, httpx2.ConnectTimeout):
         return f"{host} did not accept a connection in time"
     if isinstance(error, httpx2.TimeoutException):
         return f"{host} did not answer in time"
-    detail = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in detail:
         return f"the certificate of {host} is not trusted ({detail.rsplit(': ', 1)[-1]})"
+    if isinstance(error, httpx2.ProxyError):
+        return f"the proxy before {host} refused ({detail})"
     if isinstance(error, httpx2.ConnectError):
         return f"cannot connect to {host} ({detail})"
     return f"the connection to {host} broke ({detail})"
@@ -153,50 +217,3 @@ def clock_skew(error: Exception, url: str) -> ClockSkew | None:
     if "certificate is not yet valid" in detail or "certificate has expired" in detail:
         return ClockSkew(network_reason(error, url), hint="compare this machine's date and time")
     return None
-
-
-class BadEncoding(httpx2.DecodingError):
-    """A content encoding that we did not ask for, or that does not decode."""
-
-
-async def read_limited(response: Response, limit: int = MAX_JSON_BYTES) -> bytes | None:
-    """Return a streamed response's decoded body, None if it is longer than `limit` bytes.
-
-    We decode gzip ourselves, a bounded piece at a time: the client's decoder turns one small
-    chunk into gigabytes before anybody can count them. Raises `BadEncoding`.
-    """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip", "x-gzip", ""}:
-        raise BadEncoding(f"content encoding {encoding[:40]!r}")
-    unzip = zlib.decompressobj(wbits=31) if encoding.endswith("gzip") else None
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        if unzip is None:
-            body += chunk
-        else:
-            try:
-                body += unzip.decompress(chunk, limit + 1 - len(body))
-            except zlib.error as error:
-                raise BadEncoding(str(error)) from error
-        if len(body) > limit:
-            return None
-    if unzip is not None and body and not unzip.eof:
-        raise BadEncoding("the body ends too early")
-    return bytes(body)
-
-
-def json_object(body: bytes | None) -> dict[str, Any] | None:
-    """Return the JSON object in `body`, None if it is anything else."""
-    try:
-        value = json.loads(body or b"")
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def server_time(response: Response) -> float | None:
-    """Return the server's own time from its Date header, in seconds since the epoch."""
-    try:
-        return parsedate_to_datetime(response.headers["date"]).timestamp()
-    except (KeyError, ValueError, OverflowError):
-        return None

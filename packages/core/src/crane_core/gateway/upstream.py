@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from crane_core.errors import (
@@ -15,8 +18,10 @@ from crane_core.errors import (
     InvalidURL,
     SourceError,
 )
+from crane_core.gateway.retry import BUSY, Patience, Transient, busy, is_transient
+from crane_core.gateway.transports import discard
 from crane_core.http import (
-    Clients,
+    NO_SETTINGS,
     Response,
     StreamError,
     clock_skew,
@@ -29,47 +34,81 @@ from crane_core.index.page import ACCEPT
 from crane_core.urls import join, on_origin, origin_of, require_secure, within
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from crane_core.clock import Clock
     from crane_core.config.model import Index
     from crane_core.gateway.tokens import TokenSource
+    from crane_core.gateway.transports import Wires
+    from crane_core.http import Transport
     from crane_core.secret import Secret
+    from crane_core.tls import TLSSettings
+    from crane_core.urls import Origin
 
 MAX_REDIRECTS = 5
 REFUSAL_SECONDS = 60.0
 LARGEST_SKEW = 60.0  # seconds; what servers commonly tolerate
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# The app gives up on a page after 13 s, and then knows no reason.
+PAGE_SECONDS = 11.0
+# What whoever keeps pages must know of them.
+PAGE_HEADERS = ("etag", "last-modified", "cache-control", "expires", "age", "date", "vary",
+                "content-type")  # fmt: skip
+NO_HEADERS: Mapping[str, str] = {}
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_origin = lru_cache(4096)(origin_of)
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Errand:
+    """One request on its way, through redirects and tries."""
+
+    method: str
+    url: str
+    index: Index | None
+    headers: Mapping[str, str]
+    find: Callable[[Origin, TLSSettings], Awaitable[Transport]]
+    token: Secret | None = None
+
+
+class _Unauthorised(Exception):
+    """The index answered 401 to the token that it was shown."""
+
+    def __init__(self, url: str, server_time: float | None) -> None:
+        super().__init__(url)
+        self.url = url
+        self.server_time = server_time
 
 
 class Upstream:
     """Sends GET and HEAD requests to indexes and decides about each redirect."""
 
-    def __init__(self, clients: Clients, tokens: TokenSource, clock: Clock) -> None:
-        self._clients = clients
+    def __init__(
+        self, wires: Wires, tokens: TokenSource, clock: Clock, *, seconds: float = PAGE_SECONDS
+    ) -> None:
+        """All tries of a request end within `seconds`: the page is whole, or a body begins."""
+        self._wires = wires
         self._tokens = tokens
         self._clock = clock
+        self._patience = Patience(seconds, clock.sleep)
         # Indexes that refused a token right after its refresh, and until when that is believed.
         self._refusing: dict[str, float] = {}
 
-    async def page(self, url: str, limit: int, index: Index | None) -> PageAnswer:
-        """Return the answer to a page request, whole.
+    async def page(
+        self, url: str, limit: int, index: Index | None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> PageAnswer:
+        """Return the answer to a page request, whole; `headers` are added, to validate a page.
 
         Raises `IndexRefused` for a redirect to a login, `IndexUnreachable` for a network error.
         """
         if index is not None and not within(url, index.token_prefix):
             # Without a token a Crane server says *not found* for everything.
             raise IndexRefused(f"{url} is not below {index.token_prefix}")
-        try:
-            async with self.open("GET", url, index=index, headers={"accept": ACCEPT}) as response:
-                body = await read_limited(response, limit)
-                final_url = str(response.url)
-        except StreamError as error:
-            raise unreachable(error, url) from error
-        if body is None:
-            raise IndexUnreachable(f"{url} is longer than {limit >> 20} MiB")
-        content_type = response.headers.get("content-type", "")
-        return PageAnswer(final_url, response.status_code, content_type, body)
+        sent = {"accept": ACCEPT, "accept-encoding": "gzip", **headers}
+        errand = _Errand("GET", url, index, sent, self._wires.for_page)
+        return await self._ask(errand, partial(_whole_page, limit))
 
     @contextlib.asynccontextmanager
     async def open(
@@ -80,39 +119,78 @@ class Upstream:
         The token of `index` goes along below `index.token_prefix` only. Raises a `SourceError`
         or `LoginError`; network errors while the body is read are the caller's.
         """
-        for _ in range(MAX_REDIRECTS + 1):
-            response = await self._send_with_token(method, url, index, headers)
-            try:
-                target = _redirect(response, url, index)
-                if target is None:
-                    yield response
-                    return
-            finally:
-                await response.aclose()
-            url = target
+        errand = _Errand(method, url, index, headers, self._wires.for_stream)
+        response = await self._ask(errand, _as_it_is)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _ask(self, errand: _Errand, read: Callable[[Response], Awaitable[T]]) -> T:
+        """Return what `read` makes of the answer; on a 401 once more, with another token."""
+        index, url = errand.index, errand.url
+        once = partial(self._once, errand, read)
+        # Before the tries, since it may wait for a person.
+        if index is not None and within(url, index.token_prefix):
+            errand.token = await self._tokens.token(index)
+        try:
+            return await self._patience.run(once, url)
+        except _Unauthorised as refusal:
+            assert index is not None
+            # An index that refuses every token must not cost a refresh for each page.
+            if self._clock.now() < self._refusing.get(index.name, 0):
+                raise self._refused(refusal) from None
+        errand.token = await self._tokens.token(index, rejected=errand.token)
+        try:
+            return await self._patience.run(once, url)
+        except _Unauthorised as refusal:
+            self._refusing[index.name] = self._clock.now() + REFUSAL_SECONDS
+            raise self._refused(refusal) from None
+
+    async def _once(self, errand: _Errand, read: Callable[[Response], Awaitable[T]]) -> T:
+        """Try: follow redirects from the start, since a signed one may have run out."""
+        url = errand.url
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                response = await self._send(errand, url)
+                try:
+                    target = _redirect(response, url, errand.index)
+                    if target is None:
+                        return await read(response)
+                except BaseException:
+                    await response.aclose()
+                    raise
+                await discard(response)
+                url = target
+        except StreamError as error:
+            raise unreachable(error, url) from error
         raise IndexUnreachable(f"{url}: more than {MAX_REDIRECTS} redirects")
 
-    async def _send_with_token(
-        self, method: str, url: str, index: Index | None, headers: Mapping[str, str]
-    ) -> Response:
-        if index is None or not within(url, index.token_prefix):
-            return await self._send(method, url, headers, None, index)
-        token = await self._tokens.token(index)
-        response = await self._send(method, url, headers, token, index)
-        # An index that refuses every token must not cost a refresh for each page.
-        if response.status_code == 401 and self._clock.now() >= self._refusing.get(index.name, 0):
+    async def _send(self, errand: _Errand, url: str) -> Response:
+        """Return an answer that is neither *not now* nor *not with this token*."""
+        index, origin, sent = errand.index, _origin(url), errand.headers
+        # The index's client certificate and private CA are for the index alone.
+        own = index is not None and origin == _origin(index.url)
+        wire = await errand.find(origin, index.tls if index is not None and own else NO_SETTINGS)
+        shows_token = index is not None and within(url, index.token_prefix)
+        if index is not None and shows_token:
+            errand.token = errand.token or await self._tokens.token(index)
+            sent = {**sent, "authorization": f"Bearer {errand.token.reveal()}"}
+        response = await wire.send(errand.method, on_origin(origin, url), sent)
+        status = response.status_code
+        if _CONTROL.search(b"".join(part for pair in response.headers.raw for part in pair)):
             await response.aclose()
-            token = await self._tokens.token(index, rejected=token)
-            response = await self._send(method, url, headers, token, index)
-            if response.status_code == 401:
-                self._refusing[index.name] = self._clock.now() + REFUSAL_SECONDS
-        if response.status_code == 401:
-            await response.aclose()
-            raise self._refused(response, url)
+            raise IndexBroken(f"{url} answered with control characters in its header fields")
+        if status in BUSY:
+            await discard(response)
+            raise busy(response, url, self._clock.now())
+        if status == 401 and shows_token:
+            await discard(response)
+            raise _Unauthorised(url, server_time(response))
         return response
 
-    def _refused(self, response: Response, url: str) -> SourceError | ClockSkew:
-        theirs = server_time(response)
+    def _refused(self, refusal: _Unauthorised) -> SourceError | ClockSkew:
+        url, theirs = refusal.url, refusal.server_time
         if theirs is None or abs(skew := self._clock.now() - theirs) <= LARGEST_SKEW:
             return refused(url, "HTTP 401")
         return ClockSkew(
@@ -121,25 +199,19 @@ class Upstream:
             hint="set the one that is wrong",
         )
 
-    async def _send(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        token: Secret | None,
-        index: Index | None,
-    ) -> Response:
-        # The index's client certificate and private CA are for the index alone.
-        own = index is not None and origin_of(url) == origin_of(index.url)
-        client = self._clients.using(index.tls) if index and own else self._clients.using()
-        sent = dict(headers)
-        if token is not None:
-            sent["authorization"] = f"Bearer {token.reveal()}"
-        try:
-            request = client.build_request(method, on_origin(origin_of(url), url), headers=sent)
-            return await client.send(request, stream=True)
-        except StreamError as error:
-            raise unreachable(error, url) from error
+
+async def _as_it_is(response: Response) -> Response:
+    return response
+
+
+async def _whole_page(limit: int, response: Response) -> PageAnswer:
+    url, headers = str(response.url), response.headers
+    body = await read_limited(response, limit)
+    await response.aclose()
+    if body is None:
+        raise IndexUnreachable(f"{url} is longer than {limit >> 20} MiB")
+    kept = {name: value for name in PAGE_HEADERS if (value := headers.get(name))}
+    return PageAnswer(url, response.status_code, kept.get("content-type", ""), body, headers=kept)
 
 
 def _redirect(response: Response, url: str, index: Index | None) -> str | None:
@@ -175,5 +247,6 @@ def redirect_target(response: Response, url: str, index: Index | None) -> str | 
 
 def unreachable(error: Exception, url: str) -> IndexUnreachable | ClockSkew:
     """Return our error for a network error on the way to `url`."""
+    kind = Transient if is_transient(error) else IndexUnreachable
     reason = network_reason(error, url)
-    return clock_skew(error, url) or IndexUnreachable(reason, hint="check the network or VPN")
+    return clock_skew(error, url) or kind(reason, hint="check the network or VPN")

@@ -1,0 +1,227 @@
+"""HTTP/1.1 for what must be fast: files, ranges of them, and pages over plain http (aiohttp).
+
+aiohttp takes a sixth of a second to import, so this module is imported when first needed. Its
+errors come out as httpx2's: whoever sends a request knows one family.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from weakref import WeakSet
+
+import aiohttp
+import httpx2
+from yarl import URL
+
+from crane_core.http import NO_SETTINGS, USER_AGENT, TimeLimits, trust_context
+from crane_core.proxies import Proxies
+from crane_core.responses import RawHeaders
+from crane_core.urls import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from crane_core.http import Response
+    from crane_core.tls import TLSSettings
+
+# Bytes. One read of the loop (256 KiB) exceeds it: a slow reader has one such piece waiting, and
+# none is joined to another: measured, twice as fast as 128 KiB.
+READ_AHEAD = 64 << 10
+LONGEST_FIELD = 16 << 10
+IDLE_SECONDS = 60.0
+WATCH_SECONDS = 1.0
+DIRECT = Proxies()
+ERRORS = (aiohttp.ClientError, OSError, ValueError)
+
+
+class Http1Client:
+    """Sends requests over kept connections, at most `per_host` of them to a host.
+
+    One host that is slow keeps no other waiting: there is no limit for all of them.
+    """
+
+    def __init__(
+        self,
+        limits: TimeLimits,
+        *,
+        per_host: int,
+        tls: TLSSettings = NO_SETTINGS,
+        proxies: Proxies = DIRECT,
+    ) -> None:
+        verify = trust_context(tls)
+        verify.set_alpn_protocols(["http/1.1"])
+        self._proxies = proxies
+        self._session = aiohttp.ClientSession(
+            connector=_Connector(
+                ssl=verify, limit=0, limit_per_host=per_host, keepalive_timeout=IDLE_SECONDS
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # It would read ~/.netrc, and send what is there.
+            trust_env=False,
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=limits.pool,
+                sock_connect=limits.connect,
+                sock_read=limits.read,
+            ),
+            read_bufsize=READ_AHEAD,
+            max_line_size=LONGEST_FIELD,
+            max_field_size=LONGEST_FIELD,
+        )
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
+        """Return the answer, its body unread. Raises an error of httpx2."""
+        sent = {"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT, **headers}
+        try:
+            answer = await self._session.request(
+                method,
+                URL(_ascii(url), encoded=True),
+                headers=sent,
+                allow_redirects=False,
+                **self._way_to(url, sent),
+            )
+        except ERRORS as error:
+            raise translated(error) from error
+        return _Http1Response(answer, url)
+
+    def _way_to(self, url: str, sent: dict[str, str]) -> dict[str, Any]:
+        if not self._proxies.by_scheme:
+            return {}
+        origin = origin_of(url)
+        proxy = self._proxies.before(origin)
+        if proxy is None:
+            return {}
+        shown = {} if proxy.login is None else {"proxy-authorization": proxy.login.reveal()}
+        if origin.scheme == "https":
+            # To the proxy, with CONNECT; what follows is not for it.
+            return {"proxy": proxy.url, "proxy_headers": {"user-agent": USER_AGENT, **shown}}
+        sent |= shown
+        return {"proxy": proxy.url}
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Never hands out a kept connection on which an answer waits that nobody asked for.
+
+    aiohttp (3.14, issue 13656) gives such an answer to the next request.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._used: WeakSet[object] = WeakSet()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        """Return a free connection, or a new one."""
+        while True:
+            connection = await super().connect(*args, **kwargs)
+            protocol = connection.protocol
+            # A new one may have something to say before it is asked.
+            assert protocol is not None
+            if protocol not in self._used or not protocol.should_close:
+                self._used.add(protocol)
+                return connection
+            connection.close()
+
+
+class _Http1Response:
+    """aiohttp's answer in the shape of `Response`."""
+
+    __slots__ = ("_answer", "_watch", "headers", "status_code", "url")
+
+    def __init__(self, answer: aiohttp.ClientResponse, url: str) -> None:
+        self._answer = answer
+        self._watch: asyncio.TimerHandle | None = None
+        self.status_code = answer.status
+        self.headers = RawHeaders(answer.raw_headers)
+        self.url = url
+        if self.headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+            answer.close()
+            raise httpx2.RemoteProtocolError("a transfer encoding that nobody asked for")
+        self._watch_the_end()
+
+    async def aiter_raw(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes. Raises an error of httpx2 if it ends too early."""
+        try:
+            async for chunk in self._answer.content.iter_any():
+                yield chunk
+        except (*ERRORS, RuntimeError) as error:
+            raise translated(error) from error
+
+    async def aclose(self) -> None:
+        """Give the connection back if the body was read, else close it."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._answer.release()
+
+    def _watch_the_end(self) -> None:
+        """End a body whose connection is gone.
+
+        aiohttp (3.14) leaves a reader waiting for ever if what is no chunk comes in mid-body.
+        """
+        content, connection = self._answer.content, self._answer.connection
+        if content.is_eof() or content.exception() is not None:
+            return
+        if connection is None or connection.closed:
+            content.set_exception(aiohttp.ClientPayloadError("the body ended too early"))
+            return
+        loop = asyncio.get_running_loop()
+        self._watch = loop.call_later(WATCH_SECONDS, self._watch_the_end)
+
+
+def translated(error: Exception) -> Exception:
+    """Return httpx2's error for one of aiohttp's or the system's."""
+    for kind, translation in _TRANSLATIONS:
+        if isinstance(error, kind):
+            return translation(error)
+    return httpx2.ReadError(str(error))
+
+
+def _reason(error: OSError) -> str:
+    # asyncio puts the address into the text; the system's own words name the cause.
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _ascii(url: str) -> str:
+    """Return the URL as it is, but for what no request line may hold."""
+    return url if url.isascii() else quote(url, safe="".join(map(chr, range(33, 127))))
+
+
+# The first that fits: most of aiohttp's errors are the system's as well.
+_TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], Exception]], ...] = (
+    (aiohttp.ConnectionTimeoutError, lambda _: httpx2.ConnectTimeout("")),
+    (TimeoutError, lambda _: httpx2.ReadTimeout("")),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        lambda error: httpx2.ConnectError(str(error.certificate_error)),
+    ),
+    (
+        aiohttp.ClientProxyConnectionError,
+        lambda error: httpx2.ConnectError(f"its proxy: {_reason(error.os_error)}"),
+    ),
+    (aiohttp.ClientConnectorError, lambda error: httpx2.ConnectError(_reason(error.os_error))),
+    (
+        aiohttp.ClientHttpProxyError,
+        lambda error: httpx2.ProxyError(f"{error.status} {error.message}"),
+    ),
+    (
+        aiohttp.ClientResponseError,
+        lambda _: httpx2.RemoteProtocolError("the answer is not HTTP"),
+    ),
+    (
+        aiohttp.ClientPayloadError,
+        lambda _: httpx2.RemoteProtocolError("the body ended too early"),
+    ),
+    (aiohttp.ServerDisconnectedError, lambda _: httpx2.ReadError("closed without an answer")),
+    (OSError, lambda error: httpx2.ReadError(_reason(error))),
+    (ValueError, lambda error: httpx2.InvalidURL(str(error))),
+)
