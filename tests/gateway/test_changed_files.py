@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from gateway.depot import lose_files
 from gateway.harness import Gate, Home
 
 if TYPE_CHECKING:
@@ -15,21 +17,22 @@ if TYPE_CHECKING:
     from crane_core.config.model import Index
 
 
-def download_then_replace(world: World, gate: Gate, size: int = 0) -> str:
-    """Fetch a file, replace it upstream, and return its URL."""
+def download_then_replace(world: World, home: Home, gate: Gate, size: int = 0) -> str:
+    """Fetch a file, replace it upstream, have the cache lose it, and return its URL."""
     path = world.add_private("changed-lib", size=size)
     (file,) = gate.files("changed-lib")
     assert gate.get(file["url"]).content == path.read_bytes()
     path.write_bytes(path.read_bytes()[::-1])
+    lose_files(home.paths.cache)
     url: str = file["url"]
     return url
 
 
 @pytest.mark.parametrize("size", [0, 500_000])
 def test_a_changed_file_is_a_broken_transfer_first_and_refused_with_the_reason_from_then_on(
-    world: World, gate: Gate, size: int
+    world: World, home: Home, gate: Gate, size: int
 ) -> None:
-    url = download_then_replace(world, gate, size)
+    url = download_then_replace(world, home, gate, size)
 
     with pytest.raises(httpx2.RemoteProtocolError):
         gate.get(url)
@@ -42,10 +45,27 @@ def test_a_changed_file_is_a_broken_transfer_first_and_refused_with_the_reason_f
     assert [problem in event.problem for event in gate.events[-2:]] == [True, True]
 
 
+def test_a_change_is_found_out_when_the_index_is_asked_again(
+    world: World, home: Home, gate: Gate
+) -> None:
+    path = world.add_private("changed-lib")
+    (file,) = gate.files("changed-lib")
+    before = path.read_bytes()
+    assert gate.get(file["url"]).content == before
+    path.write_bytes(before[::-1])
+    os.utime(path, (1, 1))
+
+    assert gate.get(file["url"]).content == before, "the index's word counts for ten minutes"
+    home.clock.ahead += 601
+    with pytest.raises(httpx2.RemoteProtocolError):
+        gate.get(file["url"])
+    assert gate.get(file["url"]).status_code == 504
+
+
 def test_the_next_gateway_remembers_the_first_bytes_too(
     world: World, home: Home, index: Index, gate: Gate
 ) -> None:
-    url = download_then_replace(world, gate).removeprefix(gate.url)
+    url = download_then_replace(world, home, gate).removeprefix(gate.url)
     with home.serve(index) as later, pytest.raises(httpx2.RemoteProtocolError):
         later.get(url)
 
@@ -53,7 +73,7 @@ def test_the_next_gateway_remembers_the_first_bytes_too(
 def test_the_command_in_the_reason_helps_without_a_restart(
     world: World, home: Home, index: Index, gate: Gate
 ) -> None:
-    url = download_then_replace(world, gate)
+    url = download_then_replace(world, home, gate)
     with pytest.raises(httpx2.RemoteProtocolError):
         gate.get(url)
 
@@ -112,7 +132,7 @@ def test_release_forgets_the_hashes_of_a_sdist_as_well(
     assert gate.files("src-lib")[0]["hashes"] == {}, sdist.name
 
 
-def test_a_changed_metadata_file_is_refused_as_well(world: World, gate: Gate) -> None:
+def test_a_changed_metadata_file_is_refused_as_well(world: World, home: Home, gate: Gate) -> None:
     """It decides what a resolver installs."""
     path = world.add_private("meta-lib")
     metadata = path.with_name(path.name + ".metadata")
@@ -122,6 +142,7 @@ def test_a_changed_metadata_file_is_refused_as_well(world: World, gate: Gate) ->
     assert gate.get(f"{file['url']}.metadata").text == metadata.read_text()
 
     metadata.write_text(metadata.read_text() + "Requires-Dist: evil\n")
+    lose_files(home.paths.cache)
 
     with pytest.raises(httpx2.RemoteProtocolError):
         gate.get(f"{file['url']}.metadata")

@@ -164,7 +164,7 @@ def test_the_root_page_lists_the_readable_projects_only(
         accept = "application/vnd.pypi.simple.v1+json"
         listed = gate.get("/python/simple/", accept=accept).json()["projects"]
 
-    assert [project["name"] for project in listed] == ["my-lib"]
+    assert [project["name"] for project in listed] == ["My_Lib"]
 
 
 def test_a_root_page_that_is_cached_is_read_again_after_five_minutes(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from gateway.depot import lose_files
 
 from crane_devserver import Fault
 
@@ -131,6 +132,8 @@ def test_pip_never_takes_a_file_that_has_changed(world: World, operator: Operato
         assert pip_download(operator, url, "changed-lib").returncode == 0
         shutil.rmtree(operator.user.home / "downloads")
         world.add_private("changed-lib", files={"changed_lib/__init__.py": "print('evil')"})
+        # The cache has the first bytes, and could give them for a while.
+        lose_files(operator.home.paths.cache)
         done = pip_download(operator, url, "changed-lib")
         serve.err.wait_for("is not the file it was before")
 

@@ -1,45 +1,106 @@
-"""Files of a private index, streamed: never a whole one in memory, never changed bytes."""
+"""Files of a private index: from the cache, or streamed; never a whole one in memory."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
-from packaging.utils import canonicalize_name
-
-from crane_core.errors import FileChanged, IndexBroken, IndexUnreachable, NotFound
-from crane_core.gateway.responses import header
-from crane_core.gateway.upstream import unreachable
-from crane_core.http import StreamError
-from crane_core.index.answer import refused
-from crane_core.index.page import DISTRIBUTION_SUFFIXES
+from crane_core.cache.settings import DEFAULT_STALE_LIMIT
+from crane_core.clock import SystemClock
+from crane_core.errors import IndexRefused, IndexUnreachable, NotFound
+from crane_core.gateway.admission import REAUTHORISE_AFTER, Admission
+from crane_core.gateway.cached_files import send_cached
+from crane_core.gateway.connection import EXTENSION
+from crane_core.gateway.downloads import Downloads
+from crane_core.gateway.fetching import Fetch
+from crane_core.gateway.file_answers import (
+    PARTIAL,
+    WHOLE,
+    StreamBroken,
+    filename_of,
+    forwarded,
+    project_of,
+    require_file,
+    response_start,
+)
+from crane_core.gateway.file_hashes import FileHashes
+from crane_core.gateway.grants import Grants, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
+    from crane_core.cache.model import CachedFile, ContactLog, FileRecord, FileStore
+    from crane_core.clock import Clock
     from crane_core.config.model import Index
+    from crane_core.gateway.reader import Reader
     from crane_core.gateway.responses import Send
     from crane_core.gateway.upstream import Upstream
-    from crane_core.http import Response
     from crane_core.index.provenance import Provenance
 
-FORWARDED_REQUEST = ("accept", "range", "if-range", "if-none-match", "if-modified-since")
-FORWARDED_RESPONSE = frozenset({
-    b"content-type", b"content-length", b"content-range", b"accept-ranges", b"etag",
-    b"last-modified", b"cache-control", b"content-disposition", b"retry-after",
-})  # fmt: skip
+__all__ = ["Delivered", "FileStreamer", "StreamBroken", "filename_of", "project_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a tool was sent: the size of the body, and where it came from."""
+
+    size: int
+    is_hit: bool = False
+    is_stale: bool = False
+
+
+SYSTEM_CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known of a file that is asked for."""
+
+    wanted: Wanted
+    file: CachedFile | None = None
+    record: FileRecord | None = None
 
 
 class FileStreamer:
-    """Streams files from an index and remembers what they hashed to."""
+    """Gives tools the files of indexes, and remembers what they hashed to.
 
-    def __init__(self, upstream: Upstream, provenance: Provenance) -> None:
+    A file that is in the cache comes from there, if its index has lately let whoever is logged in
+    read it. Everything else comes from the index: whole files once for all who ask for them at
+    the same time with the same login, and into the cache. Without an identity, which nobody has
+    who is not logged in, nothing comes from the cache and nothing goes there.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        provenance: Provenance,
+        *,
+        store: FileStore | None = None,
+        contacts: ContactLog | None = None,
+        identity: Callable[[Index], str | None] = lambda _: None,
+        clock: Clock = SYSTEM_CLOCK,
+        reauthorise_after: float = REAUTHORISE_AFTER,
+        stale_limit: float = DEFAULT_STALE_LIMIT,
+        offline: bool = False,
+    ) -> None:
         self._upstream = upstream
-        self._provenance = provenance
-        # URLs whose bytes have changed, with the hash that they had before.
-        self._changed: dict[str, str] = {}
+        self._store = store
+        self._identity = identity
+        self._clock = clock
+        self._offline = offline
+        self._hashes = FileHashes(provenance)
+        self._grants = Grants(store, contacts, identity, clock)
+        self._downloads = Downloads(store)
+        self._admission = Admission(
+            upstream,
+            self._grants,
+            clock,
+            reauthorise_after=reauthorise_after,
+            stale_limit=stale_limit,
+            offline=offline,
+        )
 
     async def stream(
         self,
@@ -49,157 +110,108 @@ class FileStreamer:
         index: Index,
         is_gone: Callable[[], bool],
     ) -> int:
-        """Send the file at `url` to the tool and return its size in bytes.
+        """Send the file and return its size; see `deliver`."""
+        return (await self.deliver(send, scope, url, index, is_gone)).size
 
-        Raises a `CraneError` before anything was sent, or `StreamBroken` afterwards: then the
-        connection must be cut, so that the tool does not take a part for the whole. Stops when
-        the tool `is_gone`.
+    async def deliver(
+        self,
+        send: Send,
+        scope: dict[str, Any],
+        url: str,
+        index: Index,
+        is_gone: Callable[[], bool],
+        *,
+        expected: str | None = None,
+    ) -> Delivered:
+        """Send the file at `url` to the tool, or what the tool asks for of it.
+
+        `expected` is the hash that the index's page gives, if somebody knows. Raises a
+        `CraneError` before anything was sent, or `StreamBroken` afterwards: then the connection
+        must be cut, so that the tool does not take a part for the whole. Stops when the tool
+        `is_gone`.
         """
-        known = await asyncio.to_thread(self._provenance.sha256, url)
-        if known is not None and self._changed.get(url) == known:
-            raise changed(url, index)
-        headers = _forwarded(scope)
-        method = scope["method"]
-        async with self._upstream.open(method, url, index=index, headers=headers) as response:
-            require_file(response, url, index, asked_for_range="range" in headers)
-            await send(_head(response))
-            if method == "HEAD" or response.status_code == 304:
-                await send({"type": "http.response.body", "body": b""})
-                return 0
-            body = _Body(send, is_gone, url)
-            await body.stream(response)
-            if response.status_code == 200 and body.complete:
-                await self._verify(url, known, body.sha256, index)
-            await body.finish()
-            return body.size
-
-    async def _verify(self, url: str, known: str | None, sha256: str, index: Index) -> None:
-        if known is None:
-            project = project_of(filename_of(url))
-            await asyncio.to_thread(
-                self._provenance.record_file,
-                url,
-                sha256,
-                index_url=index.token_prefix,
-                project=project,
+        found = await self._find(Wanted(url, index, self._identity(index), expected=expected))
+        if delivered := await self._from_cache(send, scope, found, is_gone):
+            return delivered
+        wanted = found.wanted
+        if self._offline:
+            raise IndexUnreachable(
+                f"offline, and the cache has no {filename_of(url)} for this login",
+                hint="do it once without --offline",
             )
-        elif known != sha256:
-            self._changed[url] = known
-            raise StreamBroken(changed(url, index).line)
+        headers = forwarded(scope)
+        if scope["method"] == "HEAD":
+            await self._head(send, wanted, headers)
+            return Delivered(0)
+        reader = self._reader(wanted, headers)
+        with _called_when_closed(scope, reader.wake):
+            return Delivered(await reader.deliver(send, is_gone))
 
+    async def close(self) -> None:
+        """Give up everything under way."""
+        await self._downloads.close()
+        await self._admission.close()
 
-class _Body:
-    """A body on its way; the last chunk is held back until the hash is known.
+    async def _find(self, wanted: Wanted) -> _Found:
+        """Look, and again if a download of the file has ended meanwhile."""
+        while True:
+            moment = self._downloads.now()
+            found = await asyncio.to_thread(self._look, wanted)
+            if found.file or not self._downloads.has_ended_since(wanted.key, moment):
+                return found
 
-    Without it no tool has a file.
-    """
+    def _look(self, wanted: Wanted) -> _Found:
+        known = self._hashes.known(wanted.url, wanted.index)
+        wanted = replace(wanted, known=known)
+        # Nothing is served of which nobody knows what it should hash to; `crane index release`
+        # has it forgotten, so that the file is fetched anew.
+        if self._store is None or wanted.identity is None or known is None:
+            return _Found(wanted)
+        if wanted.expected not in {None, known}:
+            return _Found(wanted)
+        record = self._store.record(wanted.url, wanted.identity)
+        return _Found(wanted, self._store.find(known), record)
 
-    def __init__(self, send: Send, is_gone: Callable[[], bool], url: str) -> None:
-        self._send = send
-        self._is_gone = is_gone
-        self._url = url
-        self._digest = hashlib.sha256()
-        self._held = b""
-        self.size = 0
-        self.complete = False
+    async def _from_cache(
+        self, send: Send, scope: dict[str, Any], found: _Found, is_gone: Callable[[], bool]
+    ) -> Delivered | None:
+        if found.file is None:
+            return None
+        hit = await self._admission.admit(found.wanted, found.file, found.record)
+        if hit is None:
+            return None
+        size = await send_cached(send, scope, hit, is_gone)
+        return None if size is None else Delivered(size, is_hit=True, is_stale=hit.is_stale)
 
-    @property
-    def sha256(self) -> str:
-        """The hash of what has passed, in hexadecimal."""
-        return self._digest.hexdigest()
+    def _reader(self, wanted: Wanted, headers: Mapping[str, str]) -> Reader:
+        if wanted.identity is None or not headers.keys().isdisjoint(PARTIAL):
+            return self._downloads.alone(self._fetch(wanted, headers))
+        return self._downloads.shared(wanted.key, lambda: self._fetch(wanted, WHOLE))
 
-    async def stream(self, response: Response) -> None:
-        """Send all but the last chunk. Raises `StreamBroken` if the index breaks off."""
+    def _fetch(self, wanted: Wanted, headers: Mapping[str, str]) -> Fetch:
+        return Fetch(wanted, headers, self._upstream, self._hashes, self._grants, self._clock)
+
+    async def _head(self, send: Send, wanted: Wanted, headers: Mapping[str, str]) -> None:
         try:
-            async for chunk in response.aiter_raw():
-                self._digest.update(chunk)
-                self.size += len(chunk)
-                if self._held:
-                    await self._send(
-                        {"type": "http.response.body", "body": self._held, "more_body": True}
-                    )
-                if self._is_gone():
-                    return  # nobody reads on: do not fetch the rest
-                self._held = chunk
-        except StreamError as error:
-            raise StreamBroken(str(unreachable(error, self._url))) from error
-        self.complete = True
-
-    async def finish(self) -> None:
-        """Send the last chunk."""
-        await self._send({"type": "http.response.body", "body": self._held})
+            async with self._upstream.open(
+                "HEAD", wanted.url, index=wanted.index, headers=headers
+            ) as response:
+                asked_for_range = "range" in headers
+                require_file(response, wanted.url, wanted.index, asked_for_range=asked_for_range)
+        except (NotFound, IndexRefused) as error:
+            await self._grants.withdraw(wanted, error)
+            raise
+        await send(response_start(response))
+        await send({"type": "http.response.body", "body": b""})
 
 
-class StreamBroken(Exception):
-    """A body that cannot be completed; what was sent of it must not be taken for a file."""
-
-
-def changed(url: str, index: Index) -> FileChanged:
-    """Return the error for other bytes under a known URL."""
-    name = filename_of(url)
-    return FileChanged(
-        f"{name} at {index.name} is not the file it was before",
-        hint=f"ask who replaced it; to accept it: crane index release {index.name} "
-        f"{project_of(name)}",
-    )
-
-
-def require_file(response: Response, url: str, index: Index, *, asked_for_range: bool) -> None:
-    """Raise our error unless the answer is the file, the part that was asked for, or *unchanged*.
-
-    A part that nobody asked for would escape the comparison of hashes; so would an encoding.
-    """
-    status, name = response.status_code, filename_of(url)
-    if status in {404, 410}:
-        raise NotFound(
-            f"{index.name} has no {name}, or you may not read it", hint="ask its administrators"
-        )
-    if status in {401, 403}:
-        raise refused(url, f"HTTP {status}")
-    if status not in {200, 206, 304, 416}:
-        raise IndexUnreachable(f"{url} answered HTTP {status}", hint="try again in a minute")
-    if status == 206 and not asked_for_range:
-        raise IndexBroken(f"{url} answered with a part of the file that nobody asked for")
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise IndexBroken(f"{url} answered with an encoding that nobody asked for")
-    if status == 200 and _is_html(response) and is_distribution(url.removesuffix(".metadata")):
-        raise refused(url, "it answered with a web page where a file is due")
-
-
-def is_distribution(url: str) -> bool:
-    """Whether the URL names a wheel or sdist."""
-    return filename_of(url).endswith(DISTRIBUTION_SUFFIXES)
-
-
-def filename_of(url: str) -> str:
-    """Return the last segment of a URL's path, decoded."""
-    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
-
-
-def project_of(filename: str) -> str:
-    """Return the normalised project that a file name belongs to (PEP 427, PEP 625)."""
-    if filename.endswith((".whl", ".egg", ".whl.metadata")):
-        return canonicalize_name(filename.split("-", 1)[0])
-    return canonicalize_name(filename.rsplit("-", 1)[0])
-
-
-def _is_html(response: Response) -> bool:
-    return str(response.headers.get("content-type", "")).startswith("text/html")
-
-
-def _forwarded(scope: dict[str, Any]) -> dict[str, str]:
-    """Return the request headers that concern the file; never the tool's own login or cookies."""
-    values = {name: header(scope, name.encode()) for name in FORWARDED_REQUEST}
-    sent = {name: value.decode("ascii", "ignore") for name, value in values.items() if value}
-    return {**sent, "accept-encoding": "identity"}
-
-
-def _head(response: Response) -> dict[str, Any]:
-    headers = [
-        (name, value)
-        for name, value in ((n.lower(), v) for n, v in response.headers.raw)
-        # The length of a 304 is that of the file, and no body follows.
-        if name in FORWARDED_RESPONSE
-        and not (name == b"content-length" and response.status_code == 304)
-    ]
-    return {"type": "http.response.start", "status": response.status_code, "headers": headers}
+@contextlib.contextmanager
+def _called_when_closed(scope: dict[str, Any], callback: Callable[[], None]) -> Iterator[None]:
+    """Have the callback called when the tool leaves within the block."""
+    connection = scope.get("extensions", {}).get(EXTENSION)
+    waiting: list[Callable[[], None]] = getattr(connection, "when_closed", [])
+    waiting.append(callback)
+    try:
+        yield
+    finally:
+        waiting.remove(callback)
