@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from conformance.lint import LintingTransport
 
 from crane_core.auth.context import AuthContext
 from crane_core.auth.login import Login
@@ -18,7 +19,7 @@ from crane_core.auth.model import Session, session_key
 from crane_core.auth.sessions import SessionStore
 from crane_core.auth.vault import FileVault
 from crane_core.config.model import Configuration, Index
-from crane_core.gateway.compose import gateway
+from crane_core.gateway.compose import Settings, gateway
 from crane_core.gateway.guard import Guard, loopback_hosts
 from crane_core.gateway.server import bind, run, serving
 from crane_core.http import Clients
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.events import Event
 
 LIMIT = 15.0
+USUAL = Settings()
 
 
 class QuickClock:
@@ -162,6 +164,7 @@ class Home:
         registered: tuple[Index, ...] = (),
         guard: Callable[[int], Guard] = lambda port: Guard(loopback_hosts("127.0.0.1", port)),
         host: str = "127.0.0.1",
+        settings: Settings = USUAL,
     ) -> Iterator[Gate]:
         """Serve these indexes; `registered` are further ones in the configuration."""
         known = {index.name: index for index in (*indexes, *registered)}
@@ -177,11 +180,12 @@ class Home:
                 self.auth(self.person) as auth,
                 gateway(
                     auth,
-                    self.paths.provenance,
+                    self.paths,
                     Configuration(known),
                     indexes,
                     guard(port),
                     events.append,
+                    settings=settings,
                 ) as app,
                 serving(app, listener),
             ):
@@ -206,7 +210,9 @@ class Home:
 
         shown = f"[{host}]" if ":" in host else host
         try:
-            with httpx2.Client(trust_env=False, timeout=LIMIT) as http:
+            with httpx2.Client(
+                trust_env=False, timeout=LIMIT, transport=LintingTransport(port)
+            ) as http:
                 yield Gate(f"http://{shown}:{port}", port, http, events, stop)
         finally:
             stop()

@@ -13,6 +13,7 @@ from gateway.upstream import Scripted, start, whole
 from support.world import World
 
 import crane_core.gateway.app as app_module
+import crane_core.gateway.pages as pages_module
 from crane_core.index.source import MAX_PAGE_BYTES
 from crane_devserver.running import serve_in_thread
 
@@ -91,7 +92,7 @@ def test_a_fault_of_our_own_is_no_bare_500(
     def broken(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(app_module, "localised", broken)
+    monkeypatch.setattr(pages_module, "localised", broken)
     if agent.startswith("pip"):
         with pytest.raises(Exception, match="chunk"):
             gate.get("/python/simple/lib/", user_agent=agent)

@@ -62,6 +62,21 @@ def test_a_released_project_comes_from_the_fallback_at_once(
     assert gate.names("moved-lib") == ["moved_lib-9.0-py3-none-any.whl"]
 
 
+def test_a_project_that_is_served_again_after_its_release_is_remembered_again(
+    world: World, home: Home, index: Index, gate: Gate
+) -> None:
+    """The running gateway must not go by what it has remembered before."""
+    world.add_private("back-lib")
+    world.add_public("back-lib", "9.0")
+    assert gate.names("back-lib") == ["back_lib-1.0-py3-none-any.whl"]
+    assert home.release(index, "back-lib")
+    assert gate.names("back-lib") == ["back_lib-1.0-py3-none-any.whl"]
+    shutil.rmtree(world.private / "back-lib")
+    with home.serve(index) as later:
+        assert later.project("back-lib").status_code == 403
+    assert asked_public(world) == []
+
+
 def test_a_release_of_one_project_frees_no_other(
     world: World, home: Home, index: Index, gate: Gate
 ) -> None:

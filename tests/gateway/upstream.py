@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from conformance.lint import lint_raw
+
 if TYPE_CHECKING:
     from gateway.harness import Gate
 
@@ -150,7 +152,10 @@ def ask(
     lines = [f"{method} {path} HTTP/1.1", *headers, "connection: close"]
     if named is not None:
         lines.insert(1, f"host: {named}")
-    return send_raw(gate, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    answer = send_raw(gate, request)
+    assert not (bad := lint_raw(request, answer.data)), f"{answer.head}\n{bad}"
+    return answer
 
 
 def get_path_as_it_is(gate: Gate, path: str) -> tuple[int, str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from crane_core.gateway.events import Observer
     from crane_core.gateway.guard import Guard
 
+NO = frozenset({"off", "0", "no", "false"})
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -41,6 +43,11 @@ def my_uids() -> frozenset[int] | None:
     return frozenset({getuid(), 0}) if getuid else None
 
 
+def is_offline(here: Context) -> bool:
+    """Whether the user wants answers from the cache only."""
+    return here.environ.get("CRANE_OFFLINE", "").lower() not in {"", *NO}
+
+
 @contextlib.asynccontextmanager
 async def running(
     here: Context,
@@ -50,17 +57,21 @@ async def running(
     guard: Guard,
     observer: Observer,
     beside: Mapping[str, str] | None = None,
+    *,
+    offline: bool = False,
 ) -> AsyncIterator[Running]:
     """Serve these indexes on the socket until the block ends."""
     from crane_cli.context import auth
-    from crane_core.gateway.compose import gateway
+    from crane_core.cache.settings import read_settings
+    from crane_core.gateway.compose import Settings, gateway
     from crane_core.gateway.server import serving
+
+    prefetch = here.environ.get("CRANE_PREFETCH", "").lower() not in NO
+    chosen = Settings(read_settings(here.environ), offline or is_offline(here), prefetch)
 
     async with (
         auth(here) as parts,
-        gateway(
-            parts, here.paths.provenance, configuration, indexes, guard, observer, beside
-        ) as app,
+        gateway(parts, here.paths, configuration, indexes, guard, observer, beside, chosen) as app,
         serving(app, listener) as task,
     ):
         yield Running(listener.getsockname()[1], task)

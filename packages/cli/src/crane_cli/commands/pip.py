@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crane_core.clients.interpreter import Pip
     from crane_core.clients.pip import Indexes
     from crane_core.clients.pip_arguments import PipCommand
-    from crane_core.config.model import Configuration, Index
+    from crane_core.config.model import Configuration
     from crane_core.gateway.events import Event
     from crane_core.secret import Secret
 
@@ -206,7 +206,8 @@ def _warn(here: Context, links: list[str], unseen: list[str]) -> None:
 
 
 async def _install(here: Context, configuration: Configuration, plan: Plan) -> int:
-    from crane_cli.gateway import my_uids, new_secret, running
+    from crane_cli.context import ensure_login
+    from crane_cli.gateway import is_offline, my_uids, new_secret, running
     from crane_core.clients.pip import child_environment, proxy_variables, run_attached
     from crane_core.gateway.guard import Guard, loopback_hosts
     from crane_core.gateway.server import bind, loopback_address
@@ -220,7 +221,8 @@ async def _install(here: Context, configuration: Configuration, plan: Plan) -> i
     if plan.proxy:
         os.environ.update(proxy_variables(plan.proxy))  # the gateway's own way out, and pip's
     index = plan.indexes.index
-    await ensure_login(here, index)
+    if not is_offline(here):
+        await ensure_login(here, index)
     host = loopback_address()
     listener = bind(host, 0)
     port = listener.getsockname()[1]
@@ -257,20 +259,3 @@ def _private_files(here: Context, plan: Plan, host: str, secret: Secret) -> dict
         write_private(config, config_without_proxy(here.environ, command).encode())
         variables["PIP_CONFIG_FILE"] = str(config)
     return variables
-
-
-async def ensure_login(here: Context, index: Index) -> None:
-    """Log in before pip starts, so that the prompt does not stand in its progress bar."""
-    from crane_cli.context import auth
-    from crane_core.auth.broker import Broker
-    from crane_core.auth.login import Login
-    from crane_core.errors import LoginNeeded
-
-    async with auth(here) as parts:
-        broker = Broker(parts)
-        try:
-            await broker.access_token(index)
-        except LoginNeeded:
-            await Login(parts).run(index)
-        finally:
-            await broker.close()

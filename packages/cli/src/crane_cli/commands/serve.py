@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import signal
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import command
+from crane_cli.log import FORMATS, observer
 from crane_cli.result import Result
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from crane_cli.context import Context
     from crane_core.config.model import Index
     from crane_core.errors import PortTaken
-    from crane_core.gateway.events import Event
     from crane_core.secret import Secret
 
 DEFAULT_PORT = 9999
@@ -37,20 +36,25 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-p", "--port", type=int, default=DEFAULT_PORT, help="9999 if left out")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--token", action="store_true", help="ask callers for a secret")
+    parser.add_argument(
+        "--offline", action="store_true", help="answer from the cache only (CRANE_OFFLINE=1)"
+    )
+    parser.add_argument(
+        "--log-format", choices=FORMATS, default="text", help="of the lines about requests"
+    )
 
 
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Serve until Ctrl-C or SIGTERM."""
-    from crane_core.errors import NotRegistered, UsageError
+    from crane_core.config.model import none_registered
+    from crane_core.errors import UsageError
     from crane_core.gateway.server import run as run_loop
     from crane_core.urls import is_loopback
 
     configuration = here.config.load()
     indexes = [configuration.find(name) for name in args.index] or list(configuration)
     if not indexes:
-        raise NotRegistered(
-            "no index is registered", hint="run: crane index register https://HOST/PATH"
-        )
+        raise none_registered()
     if not is_loopback(args.host) and not args.token:
         raise UsageError(
             f"{args.host} can be reached from other machines", hint="add --token, or leave it out"
@@ -62,7 +66,8 @@ def run(args: argparse.Namespace, here: Context) -> Result:
 
 
 async def _serve(args: argparse.Namespace, here: Context, indexes: list[Index]) -> int:
-    from crane_cli.commands.pip import ensure_login
+    from crane_cli.context import ensure_login
+    from crane_cli.gateway import is_offline
     from crane_core.errors import PortTaken
     from crane_core.gateway.server import bind
 
@@ -73,8 +78,9 @@ async def _serve(args: argparse.Namespace, here: Context, indexes: list[Index]) 
     with contextlib.closing(listener):
         # Bound, so that nobody takes the port meanwhile; not yet listening, so that no tool
         # hangs for as long as the login takes.
-        for index in indexes:
-            await ensure_login(here, index)
+        if not (args.offline or is_offline(here)):
+            for index in indexes:
+                await ensure_login(here, index)
         return await _serve_on(listener, args, here, indexes)
 
 
@@ -93,7 +99,10 @@ async def _serve_on(
     stop = _stop_event()
     listener.listen(2048)
     configuration = here.config.load()
-    async with running(here, configuration, indexes, listener, guard, _log) as gateway:
+    observe = observer(args.log_format)
+    async with running(
+        here, configuration, indexes, listener, guard, observe, offline=args.offline
+    ) as gateway:
         _announce(args.host, port, indexes, secret)
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait({waiting, gateway.task}, return_when=asyncio.FIRST_COMPLETED)
@@ -119,16 +128,9 @@ def _announce(host: str, port: int, indexes: list[Index], secret: Secret | None)
     login = f"crane:{secret.reveal()}@" if secret else ""
     base = f"http://{login}{shown}:{port}"
     print(f"Serving index proxy on: {base}", flush=True)
+    print(f"  {base}/-/  status", flush=True)
     for index in indexes:
         print(f"  {base}/{index.name}/simple/  {index.url}", flush=True)
-
-
-def _log(event: Event) -> None:
-    stamp = datetime.now().astimezone().strftime("%H:%M:%S")
-    what = event.problem or f"from {event.source}" + (
-        f", {event.size:,} bytes" if event.size else ""
-    )
-    print(f"{stamp} {event.kind:4} {event.text}  {what}", file=sys.stderr, flush=True)
 
 
 async def _who_has_it(error: PortTaken, host: str, port: int) -> PortTaken:

@@ -6,11 +6,16 @@ it. The protocol below hands the application a `Connection` through `scope["exte
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from crane_core.gateway.peer import peer_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crane_core.gateway.finished import Finished, FinishedAnswers
 
 LONGEST_HEAD = 64 << 10
 EXTENSION = "crane.connection"
@@ -18,12 +23,21 @@ ABSOLUTE_FORM = "crane.absolute-form"
 
 
 class Connection:
-    """A transport that can replace a status line's reason phrase and break a response off."""
+    """A transport that can replace a status line's reason phrase and break a response off.
+
+    `trusted` is set once the guard has let this connection's user pass. `request` is the whole
+    head of the request under way, if it arrived alone and in one piece; `tool` is who is at the
+    other end, for whoever works for it.
+    """
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._reason: bytes | None = None
         self._uid: tuple[int | None] | None = None
+        self.trusted = False
+        self.request: bytes | None = None
+        self.when_closed: list[Callable[[], None]] = []
+        self.tool: object = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -65,29 +79,73 @@ class Connection:
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol, with a `Connection` in each request's scope."""
+    """uvicorn's HTTP/1.1 protocol, with a `Connection` in each request's scope.
+
+    A request that was answered before, byte for byte, is answered here where that answer may
+    still be given, without a parser, a task or an application in between.
+    """
 
     _connection: Connection
+    _finished: FinishedAnswers | None = None
     _head_size = 0
     _in_head = True
+    _messages = 0
 
     def connection_made(self, transport: Any) -> None:
         """Put our wrapper between the protocol and its transport."""
         self._connection = Connection(transport)
+        self._finished = getattr(self.app, "finished", None)
         super().connection_made(cast("Any", self._connection))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever works for this connection's tool that it has left."""
+        super().connection_lost(exc)
+        for callback in self._connection.when_closed:
+            callback()
+
     def data_received(self, data: bytes) -> None:
-        """Refuse a request whose head has no end; uvicorn's parser has no limit of its own."""
+        """Answer at once what has been answered before; else parse.
+
+        A request whose head has no end is refused; uvicorn's parser has no limit of its own.
+        """
+        is_idle = self._is_idle()
+        if is_idle and self._finished is not None and self._connection.trusted:
+            finished = self._finished.get(data)
+            if finished is not None:
+                self._give(finished)
+                return
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > LONGEST_HEAD:
-                cycle: Any = self.cycle
-                if cycle is None or cycle.response_complete:
-                    self.send_400_response("The head of the request is too long.")
-                else:
-                    self.transport.abort()  # an answer is under way; nothing fits into it
+                self._refuse_head()
                 return
+        self._messages = 0
         super().data_received(data)
+        is_whole = is_idle and self._messages == 1 and self._in_head and self.cycle is not None
+        self._connection.request = data if is_whole and self.cycle.keep_alive else None
+
+    def _is_idle(self) -> bool:
+        cycle: Any = self.cycle
+        between = self._in_head and self._head_size == 0
+        return between and (cycle is None or cycle.response_complete) and not self.flow.write_paused
+
+    def _give(self, finished: Finished) -> None:
+        dates = [value for name, value in self.server_state.default_headers if name == b"date"]
+        date = b"date: " + dates[0] + b"\r\n" if dates else b""
+        self._connection.write(b"".join((finished.head, date, b"\r\n", finished.body)))
+        finished.given()
+        self.server_state.total_requests += 1
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def _refuse_head(self) -> None:
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.send_400_response("The head of the request is too long.")
+        else:
+            self.transport.abort()  # an answer is under way; nothing fits into it
 
     def on_headers_complete(self) -> None:
         """Stop counting."""
@@ -101,6 +159,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Start a request's scope."""
+        self._messages += 1
         super().on_message_begin()
         cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: self._connection}
 

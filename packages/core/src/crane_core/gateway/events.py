@@ -12,8 +12,10 @@ from crane_core.text import visible
 class Event:
     """One answered request.
 
-    `kind` is `page` or `file`; `what` a project or file name; `source` the name of the index or
-    the host it came from, empty on failure; `problem` one line, empty on success.
+    `kind` is `page`, `file` or `metadata`; `what` a project or file name; `source` the name of the
+    index or the host it came from, empty on failure; `problem` one line, empty on success;
+    `stale` says that it is from before, since the index could not be asked; `hit`, that it came
+    from the cache.
     """
 
     kind: str
@@ -21,6 +23,17 @@ class Event:
     source: str = ""
     problem: str = ""
     size: int = 0
+    stale: bool = False
+    hit: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """How the answer came about, in one word."""
+        if self.problem:
+            return "failed"
+        if self.stale:
+            return "stale"
+        return "hit" if self.hit else "fetched"
 
     @property
     def text(self) -> str:

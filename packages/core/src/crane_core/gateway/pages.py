@@ -2,89 +2,91 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import html
 import json
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from crane_core.errors import InvalidURL
-from crane_core.gateway.responses import header
-from crane_core.index.page import HTML_TYPE, JSON_TYPE, ProjectPage
-from crane_core.urls import Origin, is_loopback, origin_of, within
+from packaging.utils import canonicalize_name
+
+from crane_core.gateway.localise import localised
+from crane_core.index.page import JSON_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from crane_core.config.model import Index
+    from crane_core.gateway.metadata import WheelMetadata
+    from crane_core.index.page import ProjectPage
     from crane_core.index.provenance import Provenance
+    from crane_core.index.root import RootPage
     from crane_core.index.source import SourcedPage
 
-
-def localised(found: SourcedPage, base_url: str, provenance: Provenance) -> ProjectPage:
-    """Return the page with the private index's files linked through the gateway.
-
-    Other files keep their URL: the tool fetches them itself, without a token. A hash that was
-    seen before is added where the index gives none.
-    """
-    index = found.index
-    page = without_local_files(found)
-    if index is None:
-        return page
-    unhashed = [file["url"] for file in page.files if not file["hashes"]]
-    known = provenance.sha256_of(unhashed)
-
-    def change(file: dict[str, Any]) -> dict[str, Any]:
-        url = file["url"]
-        if not within(url, index.token_prefix):
-            return file
-        hashes = file["hashes"] or ({"sha256": known[url]} if url in known else {})
-        return {**file, "url": local_url(url, index, base_url), "hashes": hashes}
-
-    return page.with_files(change)
+MOST_BYTES = 32 << 20
+# A page with more files than this is not written between two other requests, but beside them.
+MANY_FILES = 64
 
 
-def without_local_files(found: SourcedPage) -> ProjectPage:
-    """Return the page without files on this machine, unless its index is there itself.
+@dataclass(frozen=True, slots=True)
+class FinishedPage:
+    """A page as it goes to a tool, with its validator."""
 
-    pip sends the gateway's secret to every port of the gateway's address: a page must not be
-    able to name one.
-    """
-    own = origin_of(found.url)
-    kept = [f for f in found.page.files if _may_be_linked(f["url"], own)]
-    if len(kept) == len(found.page.files):
-        return found.page
-    return ProjectPage({**found.page.document, "files": kept})
+    body: bytes
+    etag: str
+    content_type: str
 
 
-def _may_be_linked(url: str, own: Origin) -> bool:
-    try:
-        origin = origin_of(url)
-    except InvalidURL:
-        return False
-    return origin == own or not is_loopback(origin.host)
+class PageWriter:
+    """Writes pages as tools see them, and writes none twice that has not changed."""
+
+    def __init__(self, metadata: WheelMetadata, provenance: Provenance) -> None:
+        self._metadata = metadata
+        self._provenance = provenance
+        self._size = 0
+        self._written: OrderedDict[
+            tuple[str, str, str, str], tuple[ProjectPage, int, FinishedPage]
+        ] = OrderedDict()
+
+    async def write(
+        self, found: SourcedPage, project: str, base_url: str, content_type: str
+    ) -> FinishedPage:
+        """Return the page with what the gateway adds to it, in the negotiated form."""
+        key = found.url, project, base_url, content_type
+        known = self._written.get(key)
+        if known and known[0] is found.page and known[1] == self._metadata.generation:
+            self._written.move_to_end(key)
+            return known[2]
+        offered = replace(found, page=await self._metadata.offered(found))
+        if len(found.page.files) < MANY_FILES:
+            page, finished = self._finish(offered, base_url, content_type)
+        else:
+            page, finished = await asyncio.to_thread(self._finish, offered, base_url, content_type)
+        # A hash may yet be learned for a file without one.
+        if all(file["hashes"] for file in page.files):
+            self._keep(key, found.page, finished)
+        return finished
+
+    def _finish(
+        self, found: SourcedPage, base_url: str, content_type: str
+    ) -> tuple[ProjectPage, FinishedPage]:
+        page = localised(found, base_url, self._provenance)
+        body = serialise(page, content_type)
+        return page, FinishedPage(body, etag_of(body), content_type)
+
+    def _keep(
+        self, key: tuple[str, str, str, str], page: ProjectPage, finished: FinishedPage
+    ) -> None:
+        if old := self._written.pop(key, None):
+            self._size -= len(old[2].body)
+        self._written[key] = page, self._metadata.generation, finished
+        self._size += len(finished.body)
+        while self._size > MOST_BYTES:
+            self._size -= len(self._written.popitem(last=False)[1][2].body)
 
 
-def local_url(url: str, index: Index, base_url: str) -> str:
-    """Return the gateway's URL for a file of the index."""
-    parts = urlsplit(url)
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{base_url}/{index.name}/files{parts.path}{query}"
-
-
-def negotiate(scope: dict[str, Any]) -> str:
-    """Return the content type that the tool prefers (PEP 691 §Content-Type selection)."""
-    ranked = sorted(
-        ((_quality(part), part.partition(";")[0].strip().lower()) for part in _accepted(scope)),
-        key=lambda pair: -pair[0],
-    )
-    for quality, kind in ranked:
-        if quality > 0 and kind in {JSON_TYPE, "application/vnd.pypi.simple.latest+json"}:
-            return JSON_TYPE
-        if quality > 0 and kind in {HTML_TYPE, "application/vnd.pypi.simple.latest+html"}:
-            return HTML_TYPE
-        if quality > 0 and kind in {"text/html", "text/*", "*/*"}:
-            return "text/html"
-    return "text/html"
+def etag_of(body: bytes) -> str:
+    """Return a strong validator of these bytes (RFC 9110 §8.8.3)."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def serialise(page: ProjectPage, content_type: str) -> bytes:
@@ -92,23 +94,19 @@ def serialise(page: ProjectPage, content_type: str) -> bytes:
     return page.to_json() if content_type == JSON_TYPE else page.to_html()
 
 
-def serialise_root(projects: Iterable[str], content_type: str) -> bytes:
+def serialise_root(root: RootPage, content_type: str) -> bytes:
     """Return a list of projects in the negotiated form."""
-    names = sorted(projects)
+    document = root.document
     if content_type == JSON_TYPE:
-        entries = [{"name": name} for name in names]
-        return json.dumps({"meta": {"api-version": "1.0"}, "projects": entries}).encode()
-    links = "".join(f'<a href="{html.escape(n)}/">{html.escape(n)}</a><br>\n' for n in names)
-    return f"<!DOCTYPE html>\n<html><body>\n{links}</body></html>\n".encode()
+        return json.dumps(document, separators=(",", ":")).encode()
+    version = html.escape(str(document["meta"].get("api-version", "1.0")))
+    links = "".join(_link(entry["name"]) for entry in document["projects"])
+    return (
+        "<!DOCTYPE html>\n<html>\n  <head>\n"
+        f'    <meta name="pypi:repository-version" content="{version}">\n'
+        f"    <title>Simple index</title>\n  </head>\n  <body>\n{links}  </body>\n</html>\n"
+    ).encode("ascii", "xmlcharrefreplace")
 
 
-def _accepted(scope: dict[str, Any]) -> list[str]:
-    return header(scope, b"accept").decode("latin-1").split(",")
-
-
-def _quality(part: str) -> float:
-    _, found, value = part.replace(" ", "").partition(";q=")
-    try:
-        return float(value) if found else 1.0
-    except ValueError:
-        return 0.0
+def _link(name: str) -> str:
+    return f'    <a href="{canonicalize_name(name)}/">{html.escape(name)}</a><br>\n'

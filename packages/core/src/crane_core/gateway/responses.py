@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from crane_core.errors import CraneError, LoginError, ProviderError, SourceError
@@ -26,9 +25,8 @@ async def send_bytes(
     await send({"type": "http.response.body", "body": content})
 
 
-async def send_page(send: Send, scope: dict[str, Any], body: bytes, content_type: str) -> None:
-    """Send an index page with a validator; 304 if the tool has it already (RFC 9110 §13.1.2)."""
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+def page_headers(etag: str, content_type: str, *, stale: bool = False) -> dict[str, str]:
+    """Return the headers of an index page."""
     headers = {
         "content-type": content_type,
         "etag": etag,
@@ -36,18 +34,35 @@ async def send_page(send: Send, scope: dict[str, Any], body: bytes, content_type
         # To be asked again each time: a tool's own cache knows nothing of logins.
         "cache-control": "private, no-cache",
     }
-    if etag in header(scope, b"if-none-match").decode("latin-1"):
-        del headers["content-type"]
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 304,
-                "headers": [(n.encode(), v.encode()) for n, v in headers.items()],
-            }
-        )
-        await send({"type": "http.response.body", "body": b""})
+    if stale:
+        # RFC 9111 has dropped the field, but tools and people still know it.
+        headers["warning"] = '110 crane "the index cannot be reached; this answer is from before"'
+    return headers
+
+
+async def send_page(
+    send: Send, scope: dict[str, Any], body: bytes, headers: dict[str, str]
+) -> None:
+    """Send an index page with a validator; 304 if the tool has it already (RFC 9110 §13.1.2)."""
+    if not _has_it(headers["etag"], joined(scope, b"if-none-match").decode("latin-1")):
+        await send_bytes(send, scope, 200, body, headers)
         return
-    await send_bytes(send, scope, 200, body, headers)
+    fields = [(n.encode(), v.encode()) for n, v in headers.items() if n != "content-type"]
+    await send({"type": "http.response.start", "status": 304, "headers": fields})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _has_it(etag: str, if_none_match: str) -> bool:
+    # Weak comparison (RFC 9110 §13.1.2): W/"x" is "x" too.
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in tags or "*" in tags
+
+
+def finished_head(body: bytes, headers: dict[str, str]) -> bytes:
+    """Return the head of a whole answer, without its Date and the line that ends it."""
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    lines.append(f"content-length: {len(body)}")
+    return ("HTTP/1.1 200 OK\r\n" + "\r\n".join(lines) + "\r\n").encode("latin-1")
 
 
 async def send_redirect(send: Send, scope: dict[str, Any], location: str) -> None:
@@ -62,6 +77,8 @@ async def send_problem(
     reason = to_ascii(text)
     connection.set_reason(reason)
     headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
+    if status == 405:
+        headers["allow"] = "GET, HEAD"  # RFC 9110 §15.5.6 wants it
     await send_bytes(send, scope, status, f"{reason}\n".encode(), headers)
 
 
@@ -86,6 +103,12 @@ def header(scope: dict[str, Any], name: bytes) -> bytes:
     """Return a request header's value, empty if it is not there."""
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     return next((value for key, value in headers if key == name), b"")
+
+
+def joined(scope: dict[str, Any], name: bytes) -> bytes:
+    """Return a request header that is a list, from all its lines (RFC 9110 §5.3)."""
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    return b", ".join(value for key, value in headers if key == name)
 
 
 def to_ascii(text: str) -> str:

@@ -94,6 +94,8 @@ async def serving(app: Any, listener: socket.socket) -> AsyncIterator[asyncio.Ta
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nobody stands between us and the tool, so nobody may say that the tool is another one.
+        proxy_headers=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE,
     )

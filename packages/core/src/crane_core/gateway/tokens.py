@@ -30,6 +30,18 @@ class TokenSource(Protocol):
         ...
 
 
+class Logins(Protocol):
+    """Knows who is logged in at an index, without asking anybody."""
+
+    def identity(self, index: Index) -> str | None:
+        """Return what stands for whoever is logged in, None if nobody is."""
+        ...
+
+    def is_valid(self, index: Index) -> bool:
+        """Whether a token is at hand that has not run out."""
+        ...
+
+
 class SessionTokens:
     """Tokens of the stored session; a login is asked for when it has ended.
 
@@ -54,6 +66,14 @@ class SessionTokens:
             if not self._prompt.can_answer:
                 raise
             return await self._after_login(index, error)
+
+    def identity(self, index: Index) -> str | None:
+        """Return what stands for whoever is logged in, None if nobody is."""
+        return self._broker.identity(index)
+
+    def is_valid(self, index: Index) -> bool:
+        """Whether a token is at hand that has not run out."""
+        return self._broker.is_valid(index)
 
     async def _after_login(self, index: Index, needed: LoginNeeded) -> Secret:
         key = session_key(index)

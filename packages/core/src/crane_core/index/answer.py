@@ -5,24 +5,36 @@ The distinction decides whether another source may be asked, so it is made in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from crane_core.errors import IndexBroken, IndexRefused, IndexUnreachable
 from crane_core.http import json_object
 from crane_core.index.page import HTML_TYPES, JSON_TYPE, ProjectPage, parse_html, parse_json
+from crane_core.index.page_html import in_utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NOT_FOUND_TITLE = "Crane - not found"
 
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """An index's answer to a page request, read in full."""
+    """An index's answer to a page request, read in full.
+
+    `headers` have lower-case names. Until `fresh_until`, in seconds since the epoch, it may be
+    used again without asking; `stale` says that it is older, and that the index could not be asked.
+    """
 
     url: str
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fresh_until: float = 0.0
+    stale: bool = False
 
     @property
     def media_type(self) -> str:
@@ -50,7 +62,7 @@ def read_project_answer(answer: PageAnswer, project: str) -> ProjectPage | Missi
         return _plain_json(answer, project)
     if answer.media_type in HTML_TYPES:
         refuse_login_page(answer)
-        return parse_html(answer.body, answer.url, project)
+        return parse_html(in_utf8(answer.body, answer.content_type), answer.url, project)
     raise IndexBroken(
         f"{answer.url} answered with {answer.media_type or 'no content type'}, no index page",
         hint="check the index URL",

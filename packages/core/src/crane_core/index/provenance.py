@@ -37,6 +37,10 @@ class Provenance(Protocol):
         """Whether this index has ever served that project."""
         ...
 
+    def is_recorded(self, index_url: str, project: str) -> bool:
+        """Whether this process knows, without a look at the disk, that it is remembered."""
+        ...
+
     def record_project(self, index_url: str, project: str) -> None:
         """Remember that it has."""
         ...
@@ -67,6 +71,8 @@ class SqliteProvenance:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._recorded: set[tuple[str, str]] = set()
+        self._version = 0
         private_folder(path.parent)
         with _errors(self._path):
             path.touch(mode=PRIVATE_FILE)
@@ -85,10 +91,28 @@ class SqliteProvenance:
         """Whether this index has ever served that project."""
         return bool(self._rows(_SERVED, index_url, project))
 
+    def is_recorded(self, index_url: str, project: str) -> bool:
+        """Whether this process knows, without a look at the disk, that it is remembered."""
+        if not self._lock.acquire(blocking=False):
+            return False  # another thread is at it, and may wait for another process
+        try:
+            # Changes when another process writes: it may have released the project.
+            ((version,),) = self._database.execute("PRAGMA data_version").fetchall()
+            if version != self._version:
+                self._recorded.clear()
+                self._version = version
+        except sqlite3.Error:
+            return False
+        else:
+            return (index_url, project) in self._recorded
+        finally:
+            self._lock.release()
+
     def record_project(self, index_url: str, project: str) -> None:
         """Remember that it has."""
         if not self.served(index_url, project):
             self._rows("INSERT OR IGNORE INTO projects VALUES (?, ?)", index_url, project)
+        self._recorded.add((index_url, project))
 
     def sha256(self, url: str) -> str | None:
         """What the file at this URL hashed to."""
@@ -108,6 +132,7 @@ class SqliteProvenance:
 
     def release(self, index_url: str, project: str) -> bool:
         """Forget a project and its files. Returns whether anything was known."""
+        self._recorded.discard((index_url, project))
         return bool(
             self._rows(_RELEASE_FILES, index_url, project)
             + self._rows(_RELEASE_PROJECT, index_url, project)

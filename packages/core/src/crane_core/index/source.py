@@ -7,11 +7,13 @@ docs/decisions/0003-order-of-sources.md.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from crane_core.errors import IndexRefused, ProjectBlocked
-from crane_core.index.answer import Missing, PageAnswer, read_project_answer
+from crane_core.errors import IndexRefused, IndexUnreachable, ProjectBlocked
+from crane_core.index.answer import Missing, PageAnswer
+from crane_core.index.parsed import ParsedPages
 from crane_core.index.root import RootPage, folder_url, no_access, read_root
 from crane_core.urls import origin_of
 
@@ -42,13 +44,16 @@ class PageFetcher(Protocol):
 class SourcedPage:
     """A project page and the index it came from; `index` is None for a public one.
 
-    `place` names the index for people.
+    `place` names the index for people. Until `fresh_until`, in seconds since the epoch, it may be
+    given again without asking anybody. `stale` says that the index could not be asked.
     """
 
     page: ProjectPage
     index: Index | None
     place: str
     url: str
+    fresh_until: float = 0.0
+    stale: bool = False
 
 
 class Source(Protocol):
@@ -58,6 +63,13 @@ class Source(Protocol):
         """Return the page of a normalised name. Raises a `SourceError`."""
         ...
 
+    async def owned_page(self, project: str) -> SourcedPage | None:
+        """Return the page if a private index owns the name, without naming it to a public one.
+
+        Raises a `SourceError`.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PublicIndex:
@@ -65,16 +77,20 @@ class PublicIndex:
 
     url: str
     fetch: PageFetcher
+    pages: ParsedPages = field(default_factory=ParsedPages)
 
     async def page(self, project: str) -> SourcedPage | Missing:
         """Return the project's page."""
         answer = await self.fetch(f"{self.url}/{project}/", MAX_PAGE_BYTES)
-        page = read_project_answer(answer, project)
-        return (
-            page
-            if isinstance(page, Missing)
-            else SourcedPage(page, None, origin_of(self.url).host, self.url)
-        )
+        page = await self.pages.read(answer, project)
+        if isinstance(page, Missing):
+            return page
+        place = origin_of(self.url).host
+        return SourcedPage(page, None, place, self.url, answer.fresh_until, answer.stale)
+
+    async def owned_page(self, project: str) -> SourcedPage | None:
+        """Return nothing: no name is private here."""
+        return None
 
 
 class PrivateIndex:
@@ -85,10 +101,13 @@ class PrivateIndex:
     that a folder that happens to be called `simple` hides nothing.
     """
 
-    def __init__(self, index: Index, fetch: PageFetcher, clock: Clock) -> None:
+    def __init__(
+        self, index: Index, fetch: PageFetcher, clock: Clock, pages: ParsedPages | None = None
+    ) -> None:
         self.index = index
         self._fetch = fetch
         self._clock = clock
+        self._pages = pages or ParsedPages()
         url = index.url
         self._bases = (url,) if url.endswith("/simple") else (f"{url}/simple", url)
         self._roots: dict[str, tuple[float, RootPage | None]] = {}
@@ -100,13 +119,28 @@ class PrivateIndex:
 
         Raises `IndexRefused` where *not found* may mean *no access*.
         """
-        home = await self._home()
+        try:
+            home = await self._home()
+        except IndexUnreachable:
+            if (before := await self._from_before(project)) is not None:
+                return before
+            raise
         page = await self._page_at(f"{home}/{project}/", project)
-        if isinstance(page, Missing):
-            page = await self._look_in_roots(home, project)
-        if isinstance(page, Missing):
-            return page
-        return SourcedPage(page, self.index, self.index.name, self.index.url)
+        return await self._look_in_roots(home, project) if isinstance(page, Missing) else page
+
+    async def _from_before(self, project: str) -> SourcedPage | None:
+        """Return what the cache has of an index that cannot be asked where its pages are."""
+        for base in self._bases:
+            with contextlib.suppress(IndexUnreachable):
+                page = await self._page_at(f"{base}/{project}/", project)
+                if not isinstance(page, Missing):
+                    return page
+        return None
+
+    async def owned_page(self, project: str) -> SourcedPage | None:
+        """Return the page, None if there is none."""
+        page = await self.page(project)
+        return None if isinstance(page, Missing) else page
 
     async def root(self) -> RootPage | None:
         """Return the root page of the place where project pages are; None if it has none."""
@@ -120,10 +154,15 @@ class PrivateIndex:
                 return base
         return self._bases[-1]
 
-    async def _page_at(self, url: str, project: str) -> ProjectPage | Missing:
-        return read_project_answer(await self._fetch(url, MAX_PAGE_BYTES), project)
+    async def _page_at(self, url: str, project: str) -> SourcedPage | Missing:
+        answer = await self._fetch(url, MAX_PAGE_BYTES)
+        page = await self._pages.read(answer, project)
+        if isinstance(page, Missing):
+            return page
+        index = self.index
+        return SourcedPage(page, index, index.name, index.url, answer.fresh_until, answer.stale)
 
-    async def _look_in_roots(self, home: str, project: str) -> ProjectPage | Missing:
+    async def _look_in_roots(self, home: str, project: str) -> SourcedPage | Missing:
         roots = {base: await self._root(base, ROOT_FRESH) for base in self._bases}
         if self.index.root_required and all(root is None for root in roots.values()):
             raise no_access(self._bases[-1], self.index.name)
@@ -162,20 +201,60 @@ class PrivateFirst:
     """
 
     def __init__(
-        self, private: PrivateIndex, fallback: Source | None, provenance: Provenance, clock: Clock
+        self,
+        private: PrivateIndex,
+        fallback: Source | None,
+        provenance: Provenance,
+        clock: Clock,
+        *,
+        offline: bool = False,
     ) -> None:
+        """With `offline`, no source asks anybody: the pages are those of before."""
+        self._offline = offline
         self.private = private
         self.fallback = fallback
         self._provenance = provenance
         self._clock = clock
         self._decided: dict[str, tuple[float, bool]] = {}
+        # Names that were looked for ahead of the tool and are not owned: it need not look again.
+        self._looked_for: dict[str, float] = {}
 
     async def page(self, project: str) -> SourcedPage | Missing:
         """Return the page from the one source that may answer for the project."""
+        looked = self._looked_for.pop(project, float("-inf"))
+        if self._clock.now() - looked >= ROOT_FRESH:
+            try:
+                owned = await self._owned_page(project)
+            except IndexUnreachable as error:
+                return await self._from_before(project, error)
+            if owned is not None:
+                return owned
+        if self.fallback is None:
+            return Missing()
+        found = await self.fallback.page(project)
+        # A later upload to the private index counts at once: not to be given again unasked.
+        return found if isinstance(found, Missing) else replace(found, fresh_until=0.0)
+
+    async def owned_page(self, project: str) -> SourcedPage | None:
+        """Return the page if the private index owns the project; the fallback is not asked."""
         owned = await self._owned_page(project)
-        if owned is not None:
-            return owned
-        return await self.fallback.page(project) if self.fallback else Missing()
+        if owned is None:
+            self._looked_for[project] = self._clock.now()
+        return owned
+
+    async def _from_before(self, project: str, error: IndexUnreachable) -> SourcedPage:
+        """Return the fallback's page offline, if the private index let it be asked for before.
+
+        That there is one says so: it came here only after a true *not found*.
+        """
+        if not self._offline or self.fallback is None:
+            raise error
+        with contextlib.suppress(IndexUnreachable, ProjectBlocked):
+            await self._refuse_private_names(project)
+            found = await self.fallback.page(project)
+            if not isinstance(found, Missing):
+                return found
+        raise error
 
     async def owns(self, project: str) -> bool:
         """Whether only the private index may answer for the project; recent answers count.
@@ -191,7 +270,7 @@ class PrivateFirst:
         found = await self.private.page(project)
         if isinstance(found, Missing):
             await self._refuse_private_names(project)
-        else:
+        elif not self._provenance.is_recorded(self._prefix, project):
             # In a thread: another process may hold the database for a moment.
             await asyncio.to_thread(self._provenance.record_project, self._prefix, project)
         self._decided[project] = (self._clock.now(), not isinstance(found, Missing))
@@ -232,3 +311,10 @@ class BesidePrivate:
             if await index.owns(project):
                 return Missing()
         return await self.other.page(project)
+
+    async def owned_page(self, project: str) -> SourcedPage | None:
+        """Return the other index's page if that one is private and none before it owns the name."""
+        for index in self.private:
+            if await index.owns(project):
+                return None
+        return await self.other.owned_page(project)

@@ -1,0 +1,41 @@
+"""What `crane serve` says of each request: a quiet line for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crane_core.gateway.events import Event, Observer
+
+FORMATS = ("text", "json")
+
+
+def observer(log_format: str) -> Observer:
+    """Return what writes events to standard error in that format."""
+    return _write_json if log_format == "json" else _write_text
+
+
+def _write_text(event: Event) -> None:
+    stamp = datetime.now().astimezone().strftime("%H:%M:%S")
+    what = event.problem or f"from {event.source}"
+    if event.outcome in {"hit", "stale"}:
+        what += ", cached" if event.outcome == "hit" else ", stale: the index cannot be reached"
+    if event.size:
+        what += f", {event.size:,} bytes"
+    print(f"{stamp} {event.kind} {event.text}  {what}", file=sys.stderr, flush=True)
+
+
+def _write_json(event: Event) -> None:
+    record = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "kind": event.kind,
+        "what": event.text,
+        "source": event.source or None,
+        "outcome": event.outcome,
+        "bytes": event.size,
+        "problem": event.problem or None,
+    }
+    print(json.dumps(record), file=sys.stderr, flush=True)

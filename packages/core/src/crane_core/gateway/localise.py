@@ -1,0 +1,96 @@
+"""Pages for tools: the private index's files are linked through this gateway."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from crane_core.errors import InvalidURL
+from crane_core.urls import Origin, is_loopback, origin_of, within
+
+if TYPE_CHECKING:
+    from crane_core.config.model import Index
+    from crane_core.index.page import ProjectPage
+    from crane_core.index.provenance import Provenance
+    from crane_core.index.source import SourcedPage
+
+# Segments that no server reads as another path, as nearly all are; `within` takes its time.
+# Possessive: a page's author must not choose how long a match takes to fail.
+_SEGMENT = r"(?:[A-Za-z0-9_~+@-]|%2[Bb])(?:[A-Za-z0-9._~+@-]++|%2[Bb])*+"
+_PLAIN_PATH = re.compile(f"(?:{_SEGMENT}/)*+{_SEGMENT}(?:\\?.*)?", re.ASCII).fullmatch
+
+
+def localised(found: SourcedPage, base_url: str, provenance: Provenance) -> ProjectPage:
+    """Return the page with the private index's files linked through the gateway.
+
+    Other files keep their URL: the tool fetches them itself, without a token. A hash that was
+    seen before is added where the index gives none.
+    """
+    index = found.index
+    page = without_local_files(found)
+    if index is None:
+        return page
+    ours = _Ours(index, base_url)
+    known = provenance.sha256_of([file["url"] for file in page.files if not file["hashes"]])
+
+    def change(file: dict[str, Any]) -> dict[str, Any]:
+        changed: dict[str, Any] = {}
+        url = file["url"]
+        if local := ours.local_url(url):
+            changed["url"] = local
+            if not file["hashes"] and url in known:
+                changed["hashes"] = {"sha256": known[url]}
+        # PEP 740: it needs the token as the file itself does.
+        attested = file.get("provenance")
+        if isinstance(attested, str) and (local := ours.local_url(attested)):
+            changed["provenance"] = local
+        return {**file, **changed} if changed else file
+
+    return page.with_files(change)
+
+
+def without_local_files(found: SourcedPage) -> ProjectPage:
+    """Return the page without files on this machine, unless its index is there itself.
+
+    pip sends the gateway's secret to every port of the gateway's address: a page must not be
+    able to name one.
+    """
+    own = origin_of(found.url)
+    may_be_linked = cache(lambda host: _may_be_linked(host, own))
+    kept = [file for file in found.page.files if may_be_linked(_host_of(file["url"]))]
+    return found.page if len(kept) == len(found.page.files) else found.page.with_just(kept)
+
+
+def _host_of(url: str) -> str:
+    """Return the part of a URL that its origin depends on (RFC 3986 §3.2)."""
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + re.split(r"[/?#]", rest, maxsplit=1)[0]
+
+
+def _may_be_linked(url: str, own: Origin) -> bool:
+    try:
+        origin = origin_of(url)
+    except InvalidURL:
+        return False
+    return origin == own or not is_loopback(origin.host)
+
+
+class _Ours:
+    """What lies below an index's prefix, and where it is at this gateway."""
+
+    def __init__(self, index: Index, base_url: str) -> None:
+        self._prefix = index.token_prefix
+        self._folder = f"{self._prefix}/"
+        self._path_at = len(str(origin_of(self._prefix)))
+        self._files = f"{base_url}/{index.name}/files"
+
+    def local_url(self, url: str) -> str | None:
+        """Return the gateway's URL for a URL of the index, None if it is none."""
+        if url.startswith(self._folder) and _PLAIN_PATH(url, len(self._folder)):
+            return self._files + url[self._path_at :]
+        if not within(url, self._prefix):
+            return None
+        parts = urlsplit(url)
+        return f"{self._files}{parts.path}{f'?{parts.query}' if parts.query else ''}"

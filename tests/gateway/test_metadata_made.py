@@ -1,0 +1,121 @@
+"""Metadata that the index has not: made from the wheel's end, offered, and the same bytes."""
+
+from __future__ import annotations
+
+import zipfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from gateway.harness import Gate, Home, index_of
+from support.world import World, make_world
+
+from crane_devserver.behaviour import STATIC_INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from idp.oidc import Realm
+
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+@pytest.fixture
+def static(realm: Realm, tmp_path: Path) -> Iterator[World]:
+    """Give a protected index on a file server that answers range requests."""
+    with make_world(tmp_path / "static", realm, behaviour=STATIC_INDEX) as world:
+        yield world
+
+
+@contextmanager
+def serving(world: World, home: Home) -> Iterator[Gate]:
+    """Give a gateway before this world's index, with somebody logged in."""
+    index = index_of(world)
+    home.login(index)
+    with home.serve(index) as gate:
+        yield gate
+
+
+def metadata_in(wheel: Path) -> bytes:
+    """Return METADATA as an installer will find it."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
+        return archive.read(name)
+
+
+def bytes_asked(world: World, wheel: Path) -> list[str | None]:
+    """Return the Range of each request for a wheel."""
+    return [r.header("range") for r in world.crane.requests if r.path.endswith(wheel.name)]
+
+
+def test_a_wheel_without_metadata_gets_it_and_its_bytes_are_the_wheels(
+    static: World, home: Home
+) -> None:
+    wheel = static.add_private("lib", requires=["other>=2"], size=2_000_000)
+    with serving(static, home) as gate:
+        (file,) = gate.files("lib")
+        assert file["core-metadata"] is True
+        answer = gate.get(file["url"] + ".metadata")
+    assert answer.status_code == 200
+    assert answer.content == metadata_in(wheel)
+    # Read once, from its end, whatever it was needed for.
+    assert len(bytes_asked(static, wheel)) == 1
+    assert all(bytes_asked(static, wheel))
+
+
+def test_html_offers_it_under_both_names(static: World, home: Home) -> None:
+    static.add_private("lib")
+    with serving(static, home) as gate:
+        page = gate.get("/simple/lib/", accept="text/html").text
+    assert 'data-core-metadata="true" data-dist-info-metadata="true"' in page
+
+
+def test_the_indexs_own_metadata_stays_and_is_passed_through(static: World, home: Home) -> None:
+    wheel = static.add_private("lib")
+    wheel.with_name(wheel.name + ".metadata").write_bytes(b"the index's own\n")
+    with serving(static, home) as gate:
+        (file,) = gate.files("lib")
+        assert gate.get(file["url"] + ".metadata").content == b"the index's own\n"
+
+
+def test_an_index_without_ranges_is_asked_for_no_whole_wheel(world: World, home: Home) -> None:
+    wheel = world.add_private("lib", size=2_000_000)
+    with serving(world, home) as gate:
+        (file,) = gate.files("lib")
+        assert "core-metadata" not in file
+        gate.files("lib")
+    assert len(bytes_asked(world, wheel)) == 1, "one question tells it for good"
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip at all" * 9, b"PK\x05\x06" + bytes(18)])
+def test_a_file_that_is_no_wheel_is_offered_none_once_that_is_known(
+    static: World, home: Home, content: bytes
+) -> None:
+    static.add_private("good-lib")
+    folder = static.private / "bad-lib"
+    folder.mkdir()
+    (folder / "bad_lib-1.0-py3-none-any.whl").write_bytes(content)
+    with serving(static, home) as gate:
+        gate.files("good-lib")
+        (before,) = gate.files("bad-lib")
+        answer = gate.get(before["url"] + ".metadata")
+        (after,) = gate.files("bad-lib")
+        said = [event for event in gate.events if "no metadata for this file" in event.problem]
+        gate.get(before["url"] + ".metadata")
+    assert before["core-metadata"] is True
+    assert answer.status_code == 404
+    assert "no metadata for bad_lib" in answer.reason_phrase
+    assert "core-metadata" not in after
+    assert len(said) == 1, "said once"
+
+
+def test_metadata_is_refused_with_the_wheel(static: World, home: Home) -> None:
+    """Whoever may not read a wheel may not read what is in it."""
+    static.add_private("lib")
+    with serving(static, home) as gate:
+        (file,) = gate.files("lib")
+        home.store().delete(next(iter(home.store().accounts(index_of(static)))))
+        answer = gate.get(file["url"] + ".metadata")
+    assert answer.status_code == 403
+    assert "crane login" in answer.reason_phrase

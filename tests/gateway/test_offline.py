@@ -1,0 +1,141 @@
+"""Without the index: what came before is served, says so, and only to whom it was given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from gateway.harness import Gate, Home, asked_public, index_of
+from support.world import World, make_world
+
+from crane_core.auth.model import session_key
+from crane_core.gateway.compose import Settings
+from crane_devserver import Fault, write_simple_pages
+from crane_devserver.behaviour import STATIC_INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from idp.oidc import Realm
+
+    from crane_core.config.model import Index
+
+OFFLINE = Settings(offline=True)
+
+
+@pytest.fixture
+def static(realm: Realm, tmp_path: Path) -> Iterator[World]:
+    """Give indexes of static pages that may be kept."""
+    with make_world(tmp_path / "static", realm, behaviour=STATIC_INDEX) as world:
+        for server in (world.crane, world.public_server):
+            for name, repository in server.repositories.items():
+                server.repositories[name] = replace(repository, cache_control="max-age=60")
+        yield world
+
+
+def registered(world: World) -> Index:
+    """Return the private index, with the public one's static pages as fallback."""
+    return index_of(world, fallback=f"{world.public_url}/simple")
+
+
+def write_pages(world: World) -> None:
+    """Make the pages of what has been uploaded."""
+    for folder in (world.private, world.public):
+        write_simple_pages(folder)
+
+
+def used_before(world: World, home: Home) -> Path:
+    """Install a private project and a public one once."""
+    index = registered(world)
+    path = world.add_private("own-lib", size=50_000)
+    world.add_public("web-lib")
+    write_pages(world)
+    home.login(index)
+    with home.serve(index) as gate:
+        (file,) = gate.files("own-lib")
+        assert gate.get(file["url"]).content == path.read_bytes()
+        assert gate.names("web-lib")
+    return path
+
+
+def down(world: World) -> None:
+    """Let every request to the private index fail."""
+    world.crane.faults.append(Fault("/", status=503))
+
+
+def content(gate: Gate, project: str) -> bytes:
+    """Return the one file of a project."""
+    (file,) = gate.files(project)
+    answer = gate.get(file["url"])
+    assert answer.status_code == 200, answer.reason_phrase
+    return answer.content
+
+
+def test_offline_everything_comes_from_before_and_nobody_is_asked(
+    static: World, home: Home
+) -> None:
+    path = used_before(static, home)
+    asked, public = len(static.crane.requests), len(asked_public(static))
+    home.clock.ahead = 3600
+    with home.serve(registered(static), settings=OFFLINE) as gate:
+        assert content(gate, "own-lib") == path.read_bytes()
+        assert gate.names("web-lib")
+        assert gate.project("own-lib").headers["warning"].startswith("110 ")
+        missing = gate.project("unknown-lib")
+    assert missing.status_code in {502, 504}
+    assert "offline" in missing.reason_phrase
+    assert (len(static.crane.requests), len(asked_public(static))) == (asked, public)
+
+
+def test_offline_a_private_name_does_not_come_from_a_public_page_of_before(
+    static: World, home: Home
+) -> None:
+    """Not even if that page is there, from the time before the project was private."""
+    used_before(static, home)
+    static.add_private("web-lib", version="0.1")
+    write_pages(static)
+    index = registered(static)
+    with home.serve(index) as gate:
+        assert gate.names("web-lib") == ["web_lib-0.1-py3-none-any.whl"]
+    with home.serve(index, settings=OFFLINE) as gate:
+        assert gate.names("web-lib") == ["web_lib-0.1-py3-none-any.whl"]
+
+
+def test_an_index_that_is_down_is_answered_for_from_before(static: World, home: Home) -> None:
+    path = used_before(static, home)
+    down(static)
+    home.clock.ahead = 3600
+    with home.serve(registered(static)) as gate:
+        answer = gate.project("own-lib")
+        assert answer.status_code == 200
+        assert answer.headers["warning"].startswith("110 ")
+        assert content(gate, "own-lib") == path.read_bytes()
+        assert gate.events[0].stale
+        # Whose name this is nobody can say now, so nobody else is asked.
+        assert gate.project("web-lib").status_code in {502, 504}
+
+
+def test_it_counts_for_a_week(static: World, home: Home) -> None:
+    used_before(static, home)
+    down(static)
+    home.clock.ahead = 8 * 86_400
+    with home.serve(registered(static)) as gate:
+        assert gate.project("own-lib").status_code != 200
+
+
+def test_after_a_logout_nothing_comes_from_before(static: World, home: Home) -> None:
+    used_before(static, home)
+    home.store().delete(session_key(registered(static)))
+    with home.serve(registered(static), settings=OFFLINE) as gate:
+        answer = gate.project("own-lib")
+    assert answer.status_code != 200
+    assert "crane login" in answer.reason_phrase
+
+
+def test_another_user_is_given_nothing_from_before(static: World, home: Home) -> None:
+    used_before(static, home)
+    home.login(registered(static), user="bob")
+    with home.serve(registered(static), settings=OFFLINE) as gate:
+        assert gate.project("own-lib").status_code != 200
