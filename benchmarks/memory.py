@@ -1,61 +1,65 @@
-"""What a 1 GB wheel costs in memory on its way through `crane serve`."""
+"""Memory: many files at once, read slowly, must not gather in the gateway; nor may a huge one."""
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 import threading
 import time
-import urllib.request
-from pathlib import Path
+from collections.abc import Sequence
+from statistics import median
 
-import psutil
+from benchmarks import peers
+from benchmarks.files import SIZE, big_files, download, link, project
+from benchmarks.results import Chart, Results, Row
+from benchmarks.servers import Server
 
-from benchmarks.served import serving
-
-SIZE = 1 << 30
-BOUND_MB = 80
-AT_ONCE = 4
-
-
-def run() -> bool:
-    """Measure, print, and say whether the bound holds."""
-    with tempfile.TemporaryDirectory() as name:
-        wheel = Path(name) / "big" / "big-1.0-py3-none-any.whl"
-        wheel.parent.mkdir()
-        with wheel.open("wb") as file:
-            file.truncate(SIZE)  # the gateway does not look inside; a sparse file has no cost
-        with serving(Path(name)) as served:
-            process = psutil.Process(served.pid)
-            idle = process.memory_info().rss
-            url = f"{served.url}/bench/files/bench/big/{wheel.name}"
-            one, seconds = _peak(process, url, 1)
-            many, _ = _peak(process, url, AT_ONCE)
-    print(f"memory: idle {_mb(idle)} MB, one 1 GB wheel {_mb(one)} MB ({SIZE / seconds / 1e6:.0f}")
-    print(f"        MB/s), {AT_ONCE} at once {_mb(many)} MB; bound for one {BOUND_MB} MB")
-    return one < BOUND_MB * 1_000_000
+AT_ONCE = 8
+PAUSE = 0.002  # after each 256 KB: slower than the index, so that a buffer would fill
+HUGE = 1_000_000_000
+MB = 1e6
 
 
-def _peak(process: psutil.Process, url: str, count: int) -> tuple[int, float]:
-    start = time.perf_counter()
-    threads = [threading.Thread(target=_download, args=(url,)) for _ in range(count)]
+def run(rounds: int) -> Results:
+    """Measure crane's growth and, for comparison, the thread server's."""
+    results = Results()
+    growth: dict[str, list[float]] = {"crane": [], "nginx": [], "crane-pip's way": []}
+    with big_files(count=AT_ONCE + 1) as index:
+        for _ in range(rounds):
+            for name, values in growth.items():
+                with peers.ALL[name](index, "fresh") as server:
+                    values.append(_growth(server, range(1, AT_ONCE + 1)))
+    for name, values in growth.items():
+        bound = 20.0 if name == "crane" else None
+        title = f"memory above idle, {AT_ONCE} × {SIZE / MB:.0f} MB at once: {name}"
+        results.add(Row(title, median(values), "MB", at_most=bound))
+    title = f"memory above idle, {AT_ONCE} × 100 MB at once"
+    results.charts.append(Chart(title, "MB", {name: median(v) for name, v in growth.items()}))
+    with big_files(HUGE, count=1) as index, peers.through_crane(index, "fresh") as server:
+        grown = _growth(server, [0])
+        results.add(Row("memory above idle, one file of 1 GB: crane", grown, "MB", at_most=20.0))
+    return results
+
+
+def _growth(server: Server, numbers: Sequence[int]) -> float:
+    """Return by how much its memory grows while it passes on these files, in MB."""
+    if 0 not in numbers:
+        download(link(server, project(0)))  # what the first file loads is there when idle
+    files = [link(server, project(number)) for number in numbers]
+    time.sleep(0.5)
+    idle = peak = server.memory()
+    failures: list[Exception] = []
+
+    def read(number: int) -> None:
+        try:
+            download(files[number], check=True, pause=PAUSE)
+        except Exception as error:  # noqa: BLE001 - told below, in the thread that measures
+            failures.append(error)
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(len(files))]
     for thread in threads:
         thread.start()
-    peak = 0
     while any(thread.is_alive() for thread in threads):
-        peak = max(peak, process.memory_info().rss)
+        peak = max(peak, server.memory())
         time.sleep(0.01)
-    return peak, time.perf_counter() - start
-
-
-def _download(url: str) -> None:
-    digest, size = hashlib.sha256(), 0
-    with urllib.request.urlopen(url) as response:
-        while chunk := response.read(1 << 18):
-            digest.update(chunk)
-            size += len(chunk)
-    assert size == SIZE, size
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:.0f}"
+    if failures:
+        raise failures[0]
+    return (peak - idle) / MB

@@ -1,0 +1,144 @@
+"""Resolving a real closure over a slow link: through crane, as a ratio to going direct."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from benchmarks import clients, peers
+from benchmarks.clients import CLIENTS, Client, Timing, timed
+from benchmarks.closure import closure_site
+from benchmarks.gateway import crane
+from benchmarks.relay import relaying
+from benchmarks.results import Chart, Results, Row, in_turn, ratios
+from benchmarks.tools import CACHE, program
+from benchmarks.upstream import Upstream, upstream
+
+LEAST = 100  # projects that every resolution must come to
+DIRECT, COLD, WARM, THREADS = "direct", "crane cold", "crane warm", "crane-pip's way"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tool before an index with metadata files (PEP 658) or none; what crane must reach."""
+
+    client: str
+    form: str
+    variant: str
+    cold: float | None
+    warm: float | None
+
+
+CASES = (
+    Case("pip", "PEP 658", "fresh", 0.40, 0.27),
+    Case("pip", "no metadata", "bare", 0.28, 0.17),
+    Case("uv", "PEP 658", "fresh", 0.58, 0.33),
+    Case("uv", "no metadata", "bare", 0.41, 0.14),
+    Case("Poetry", "PEP 658", "fresh", 0.48, 0.37),
+    Case("Poetry", "no metadata", "bare", 0.40, 0.25),
+    # As a Crane server is: nothing set for it, but good to know.
+    Case("uv", "no metadata, no ranges", "plain", None, None),
+)
+
+
+def run(rounds: int) -> Results:
+    """Time every tool, direct and through crane, in turn."""
+    results = Results(versions=[program("nginx").version(), *clients.VERSIONS])
+    with tempfile.TemporaryDirectory(dir=_beside_the_cache()) as folder:
+        site = closure_site(Path(folder))
+        size = sum(file.stat().st_size for file in (site.folder / "files").glob("*.whl")) / 1e6
+        print(f"       {len(site.projects)} projects, {size:.0f} MB of wheels", flush=True)
+        with upstream(site.folder) as index:
+            bars: dict[str, float] = {}
+            for case in CASES:
+                with relaying(index.ports[case.variant]) as port:
+                    bars |= _measure(case, index, port, rounds, results)
+    results.charts.append(Chart("resolution of a closure, time of going direct", "×", bars))
+    return results
+
+
+def _beside_the_cache() -> Path:
+    """Return a folder on the cache's own file system, so that wheels can be linked there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return CACHE
+
+
+@dataclass
+class Runs:
+    """What one way took, round after round, and what it came to."""
+
+    timings: list[Timing] = field(default_factory=list)
+    requests: list[int] = field(default_factory=list)
+    resolved: list[set[str]] = field(default_factory=list)
+
+    def take(self, client: Client, index_url: str, index: Upstream) -> None:
+        """Resolve once, with nothing kept from before."""
+        with tempfile.TemporaryDirectory() as name:
+            step = client(index_url, Path(name))
+            before = index.requests() + 1  # asking for the number counts as well
+            self.timings.append(timed(step, Path(name)))
+            self.requests.append(index.requests() - before)
+            self.resolved.append(step.resolved())
+
+    @property
+    def seconds(self) -> list[float]:
+        """How long each run took."""
+        return [timing.wall for timing in self.timings]
+
+    @property
+    def own_work(self) -> float:
+        """How much of it, in the median, the tool computed."""
+        return median(timing.processor for timing in self.timings)
+
+
+def _measure(
+    case: Case, index: Upstream, port: int, rounds: int, results: Results
+) -> dict[str, float]:
+    client = CLIENTS[case.client]
+    runs = {way: Runs() for way in (DIRECT, COLD, WARM, THREADS)}
+
+    def direct() -> None:
+        runs[DIRECT].take(client, f"{index.url(case.variant, port=port)}/simple/", index)
+
+    def through_crane() -> None:
+        with crane(index.url(case.variant, login=False, port=port)) as server:
+            for state in (COLD, WARM):
+                runs[state].take(client, server.index_url, index)
+
+    def through_threads() -> None:
+        with peers.threads(index, case.variant, port) as server:
+            runs[THREADS].take(client, server.index_url, index)
+
+    ways: Mapping[str, Callable[[], None]] = {
+        DIRECT: direct, COLD: through_crane, THREADS: through_threads
+    }  # fmt: skip
+    for number in range(rounds):
+        for way in in_turn(list(ways), number):
+            ways[way]()
+    _compare([resolved for one in runs.values() for resolved in one.resolved])
+    return _report(case, runs, results)
+
+
+def _compare(sets: list[set[str]]) -> None:
+    """Refuse times of runs that did not do the same."""
+    if len(sets[0]) < LEAST or any(one != sets[0] for one in sets):
+        differing = [sorted(one ^ sets[0])[:5] for one in sets]
+        raise RuntimeError(f"not the same resolution each time: {differing}")
+
+
+def _report(case: Case, runs: Mapping[str, Runs], results: Results) -> dict[str, float]:
+    bounds = {COLD: case.cold, WARM: case.warm, THREADS: None}
+    straight, shown = runs[DIRECT], {}
+    for way, bound in bounds.items():
+        one, name = runs[way], f"{case.client}, {case.form}: {way}"
+        shown[name] = ratios(one.seconds, straight.seconds)
+        note = (
+            f"{median(one.seconds):.2f} against {median(straight.seconds):.2f} s, of them the "
+            f"tool's own work {one.own_work:.2f} and {straight.own_work:.2f} s; requests to the "
+            f"index {median(one.requests):.0f} and {median(straight.requests):.0f}"
+        )
+        results.add(Row(f"resolution, {name} of direct", shown[name], at_most=bound, note=note))
+    return shown
