@@ -1,0 +1,102 @@
+"""Links to files on an index page: where they lead, what they hash to, what they name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from crane_core.urls import join
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What PyPI has taken at some time, and what pip and uv take. Tools pass over those they do not
+# know, and a page must not lose a file.
+DISTRIBUTION_SUFFIXES = (
+    ".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".egg", ".tbz", ".txz", ".tlz",
+    ".tar.lz", ".tar.lzma", ".tar.zst", ".tar.Z", ".tar", ".exe", ".msi", ".rpm", ".deb", ".dmg",
+)  # fmt: skip
+# HTML has room for one hash. Every tool knows these, best first.
+_BEST_HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
+
+# Links that resolve to what they say, as nearly all do: a large page is read three times as fast.
+# Possessive (`++`): a page's author must not choose how long a match takes to fail.
+_HOST = r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9]\d{0,3}|[1-5]\d{4}))?"
+_PATH = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]++|%[0-9A-Fa-f]{2})*+"
+_AS_IT_IS = re.compile(f"{_HOST}/{_PATH}(?:\\?{_PATH})?", re.ASCII).fullmatch
+_IN_THE_FOLDER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._~+-]++|%[0-9A-Fa-f]{2})*+").fullmatch
+# RFC 3986 §2: what has a meaning of its own, and what is escaped already.
+_KEPT = "%/:?#[]@!$&'()*+,;=~"
+_WHITE_SPACE = " \t\n\r\f"
+
+
+class Links:
+    """Resolves the links of one page (RFC 3986 §5)."""
+
+    def __init__(self, base: str) -> None:
+        """Raises `InvalidURL` for a base that is none."""
+        self._base = base
+        self._folder = _in_ascii(join(base, "./"))
+
+    def url(self, target: str) -> str:
+        """Return a link as an absolute http(s) URL in ASCII, without its fragment.
+
+        javascript:, file:, data: have no place in an index, and a tool might open them: that, and
+        what is no URL, raises `InvalidURL`.
+        """
+        if _AS_IT_IS(target):
+            return target
+        if _IN_THE_FOLDER(target):
+            return self._folder + target
+        # As a browser and pip do; `join` wants no white space at all.
+        written = target.strip(_WHITE_SPACE).replace(" ", "%20")
+        return _in_ascii(join(self._base, written).partition("#")[0])
+
+
+def _in_ascii(url: str) -> str:
+    if url.isascii():
+        return url
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    # A host has an encoding of its own (IDNA), which is the HTTP client's business.
+    return f"{scheme}{separator}{authority}{slash}{quote(path, safe=_KEPT)}"
+
+
+def filename_in(url: str) -> str:
+    """Return the last segment of an absolute URL's path, decoded."""
+    path = url.partition("?")[0] if _AS_IT_IS(url) else urlsplit(url).path
+    name = path.rpartition("/")[2]
+    return unquote(name) if "%" in name else name
+
+
+def hashes_in(fragment: str) -> dict[str, str]:
+    """Return the hashes in a URL's fragment (PEP 503); it may hold other things beside them.
+
+    `egg` and `subdirectory` are pip's older fragments.
+    """
+    hashes = {}
+    for part in fragment.split("&"):
+        algorithm, _, digest = part.partition("=")
+        if digest and algorithm.lower() in hashlib.algorithms_guaranteed:
+            hashes[algorithm.lower()] = digest
+    return hashes
+
+
+def best_hash(hashes: object) -> tuple[str, str] | None:
+    """Return the one hash that a place with room for one should have, None if there is none."""
+    if not isinstance(hashes, dict) or not hashes:
+        return None
+    known = _texts(hashes)
+    name = next((name for name in _BEST_HASHES if name in known), next(iter(known), None))
+    return (name, known[name]) if name is not None else None
+
+
+def _texts(hashes: Mapping[object, object]) -> dict[str, str]:
+    # "These hash names SHOULD always be normalized to be lowercase": some are not.
+    return {
+        name.lower(): digest
+        for name, digest in hashes.items()
+        if isinstance(name, str) and isinstance(digest, str) and name and digest
+    }
