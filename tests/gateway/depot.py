@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import http.client
+import sqlite3
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -52,9 +53,19 @@ def http_date(when: float) -> str:
     return formatdate(when, usegmt=True)
 
 
+def until_kept(cache: Path, count: int = 1) -> None:
+    """Wait until a cache has so many files, and has noted who was given them."""
+
+    def kept() -> int:
+        with closing(sqlite3.connect(cache / "cache.sqlite3")) as database:
+            return int(database.execute("SELECT count(*) FROM grants").fetchone()[0])
+
+    until(lambda: kept() == count, f"{count} files in the cache")
+
+
 def lose_files(cache: Path, count: int = 1) -> None:
     """Remove the files of a cache once they are there, as when others need the room."""
-    until(lambda: len(list(cache.glob("files/??/*"))) == count, "the files in the cache")
+    until_kept(cache, count)
     for path in cache.glob("files/??/*"):
         path.unlink()
 

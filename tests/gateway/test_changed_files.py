@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from gateway.depot import lose_files
+from gateway.depot import lose_files, until_kept
 from gateway.harness import Gate, Home
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def test_a_change_is_found_out_when_the_index_is_asked_again(
     (file,) = gate.files("changed-lib")
     before = path.read_bytes()
     assert gate.get(file["url"]).content == before
+    until_kept(home.paths.cache)
     path.write_bytes(before[::-1])
     os.utime(path, (1, 1))
 

@@ -110,7 +110,7 @@ async def to_the_end(function: Callable[..., T], *arguments: object) -> T:
 
     A thread cannot be cancelled, and what it works on must not be taken away from it.
     """
-    job = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    job = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
     try:
         return await asyncio.shield(job)
     except asyncio.CancelledError:
