@@ -35,10 +35,10 @@ def lifetime(page: StoredPage) -> float:
         return 0.0
     if "max-age" in control:
         return _seconds(control["max-age"])
-    expires = _time(page.headers.get("expires"))
+    expires = http_time(page.headers.get("expires"))
     if expires is None:
         return 0.0
-    date = _time(page.headers.get("date"))
+    date = http_time(page.headers.get("date"))
     return max(0.0, expires - (page.stored_at if date is None else date))
 
 
@@ -50,7 +50,7 @@ def current_age(page: StoredPage, now: float) -> float:
     resident = now - page.stored_at
     if resident < -CLOCK_TOLERANCE:
         return float("inf")
-    date = _time(page.headers.get("date"))
+    date = http_time(page.headers.get("date"))
     apparent = 0.0 if date is None else max(0.0, page.stored_at - date)
     return max(apparent, _seconds(page.headers.get("age", ""))) + max(0.0, resident)
 
@@ -92,7 +92,8 @@ def _seconds(text: str) -> float:
     return float(min(int(text), _LONGEST)) if text.isascii() and text.isdigit() else 0.0
 
 
-def _time(text: str | None) -> float | None:
+def http_time(text: str | None) -> float | None:
+    """Return the seconds since the epoch that an HTTP date says, None if it is none."""
     try:
         moment = parsedate_to_datetime(text or "")
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

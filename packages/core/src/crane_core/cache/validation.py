@@ -6,12 +6,14 @@ hishel takes 20 ms to import, so it is when the first page is there.
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from crane_core.cache.freshness import http_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hishel import CacheOptions, NeedRevalidation
+    from hishel import CacheOptions, Entry, NeedRevalidation, Request, Response
 
     from crane_core.cache.model import StoredPage
 
@@ -56,11 +58,13 @@ def confirmed(page: StoredPage, headers: Mapping[str, str]) -> dict[str, str] | 
 
 
 def _revalidation(page: StoredPage) -> NeedRevalidation:
-    from hishel import Entry, Headers, IdleClient, NeedRevalidation, Request, Response
+    from hishel import Headers, IdleClient, NeedRevalidation, Request, Response
 
     # The age was that of the old answer: a 304 says its own, or has none.
     old = {n: v for n, v in page.headers.items() if n not in {"age", "date"}}
-    entry = Entry(uuid.uuid4(), Request("GET", _URL), Response(200, Headers(old)))
+    if http_time(old.get("expires")) is None:
+        old.pop("expires", None)  # what is no date is none, and hishel 1.4 stumbles over it
+    entry = _entry(Request("GET", _URL), Response(200, Headers(old)))
     # `no-cache`, so that hishel does not judge the freshness; this request is never sent.
     asked = Request("GET", _URL, Headers({"cache-control": "no-cache"}))
     state = IdleClient(_options()).next(asked, [entry])
@@ -68,6 +72,22 @@ def _revalidation(page: StoredPage) -> NeedRevalidation:
     return state
 
 
+def _entry(request: Request, response: Response) -> Entry:
+    """Return a stored answer as hishel knows it.
+
+    Plugins share an environment with their tool, and PDM 2.29 pins hishel 1.4: there an entry has
+    two more parts.
+    """
+    import hishel
+
+    if (meta := getattr(hishel, "EntryMeta", None)) is None:
+        return hishel.Entry(uuid.uuid4(), request, response)
+    parts: dict[str, Any] = {"meta": meta(created_at=0.0), "cache_key": b""}
+    return hishel.Entry(id=uuid.uuid4(), request=request, response=response, **parts)
+
+
 def _options() -> CacheOptions:
+    from hishel import CacheOptions
+
     # Private: it is one user's cache, for public pages too.
-    return {"shared": False, "supported_methods": ["GET"], "allow_stale": False}
+    return CacheOptions(shared=False, supported_methods=["GET"], allow_stale=False)
