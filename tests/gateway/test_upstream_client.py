@@ -322,6 +322,36 @@ def test_a_reader_that_is_slow_holds_the_index_back() -> None:
     run(test())
 
 
+def test_a_slow_reader_gets_all_though_the_index_has_left() -> None:
+    """aiohttp 3.14.0 to 3.14.3 said that the body was too short (issue 13348)."""
+
+    async def test() -> None:
+        body = bytes(3 << 20)
+        async with listening(say_and_close(reply(body))) as site, upstream() as client:
+            async with client.open("GET", f"{site.url}/a", index=None, headers={}) as answer:
+                size = 0
+                async for chunk in answer.aiter_raw():
+                    size += len(chunk)
+                    await asyncio.sleep(0.15)
+            assert size == len(body)
+
+    run(test())
+
+
+def test_a_connection_that_rests_for_longer_than_an_answer_may_take_is_still_good() -> None:
+    """aiohttp 3.14.0 let it run out of time while nobody waited (issue 12953)."""
+
+    async def test() -> None:
+        limits = TimeLimits(connect=2, read=0.2, pool=2)
+        async with listening(say(reply(PAGE))) as site, upstream(limits=limits) as client:
+            for _ in range(3):
+                assert await fetch(client, f"{site.url}/a") == PAGE
+                await asyncio.sleep(0.4)
+            assert (len(site.requests), site.connections) == (3, 1)
+
+    run(test())
+
+
 def test_hosts_are_named_in_errors() -> None:
     async def test() -> None:
         async with upstream() as client:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from crane_core.http import NO_SETTINGS, Client, TimeLimits, new_client, trust_context
+from crane_core.urls import Origin, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -41,6 +42,11 @@ class Http2Client:
         self._verify = trust_context(tls)
         self._lane = self._new_lane()
         self._lanes = [self._lane]
+        self._speak_http1: set[Origin] = set()
+
+    def may_speak_http2(self, origin: Origin) -> bool:
+        """Whether a server has not yet been heard to choose HTTP/1.1."""
+        return origin not in self._speak_http1
 
     async def send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
         """Return the answer, its body unread. Raises an error of httpx2."""
@@ -56,6 +62,8 @@ class Http2Client:
             confused = isinstance(error, httpx2.LocalProtocolError)
             await self._leave(lane, not (given_up or confused))
             raise
+        if answer.http_version != "HTTP/2":
+            self._speak_http1.add(origin_of(url))
         return _Http2Response(answer, partial(self._leave, lane))
 
     async def _leave(self, lane: _Lane, clean: bool) -> None:

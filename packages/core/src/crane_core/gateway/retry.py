@@ -131,7 +131,7 @@ def retry_after(response: Response, now: float) -> float | None:
         return float(value[:12])
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     theirs = server_time(response)

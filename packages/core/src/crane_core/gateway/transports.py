@@ -38,10 +38,10 @@ class Wires(Protocol):
 class Transports:
     """One client for each way to trust and to show oneself, made when first needed.
 
-    Pages over https share one HTTP/2 connection. Everything else goes over HTTP/1.1: it is four
-    times as fast here, and who gives up a download loses that connection only. Behind a proxy
-    that is itself reached over TLS all goes by the first: aiohttp would show it the client
-    certificate that is for the index.
+    Pages over https share one HTTP/2 connection where the server has it. Everything else goes
+    over HTTP/1.1: it is four times as fast here, and who gives up a download loses that connection
+    only. Behind a proxy that is itself reached over TLS all goes by the first: aiohttp would show
+    it the client certificate that is for the index.
     """
 
     def __init__(self, limits: TimeLimits, *, per_host: int) -> None:
@@ -55,7 +55,9 @@ class Transports:
 
     async def for_page(self, origin: Origin, tls: TLSSettings) -> Transport:
         """Return the transport of a page. Raises `ConfigBroken` if a file of `tls` is unusable."""
-        return self._over_http2(tls) if origin.scheme == "https" else await self._any(origin, tls)
+        if origin.scheme == "https" and (client := self._over_http2(tls)).may_speak_http2(origin):
+            return client
+        return await self._any(origin, tls)
 
     async def for_stream(self, origin: Origin, tls: TLSSettings) -> Transport:
         """Return the transport of a file. Raises `ConfigBroken` if a file of `tls` is unusable."""
@@ -68,7 +70,7 @@ class Transports:
         client = self._http1.get(tls)
         return client if client is not None else await self._over_http1(tls)
 
-    def _over_http2(self, tls: TLSSettings) -> Transport:
+    def _over_http2(self, tls: TLSSettings) -> Http2Client:
         if tls not in self._http2:
             self._http2[tls] = Http2Client(self._limits, tls=tls)
         return self._http2[tls]
@@ -102,12 +104,14 @@ class Transports:
 
 async def discard(response: Response) -> None:
     """Close a response that nobody needs; a small one is read, so that its connection is kept."""
-    if 0 <= _declared_length(response) <= SMALL:
-        with contextlib.suppress(TimeoutError, *StreamError):
-            async with asyncio.timeout(SMALL_SECONDS):
-                async for _ in response.aiter_raw():
-                    pass
-    await response.aclose()
+    try:
+        if 0 <= _declared_length(response) <= SMALL:
+            with contextlib.suppress(TimeoutError, *StreamError):
+                async with asyncio.timeout(SMALL_SECONDS):
+                    async for _ in response.aiter_raw():
+                        pass
+    finally:
+        await response.aclose()
 
 
 def _declared_length(response: Response) -> int:

@@ -49,8 +49,7 @@ MAX_REDIRECTS = 5
 REFUSAL_SECONDS = 60.0
 LARGEST_SKEW = 60.0  # seconds; what servers commonly tolerate
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# The app gives up on a page after 13 s, and then knows no reason.
-PAGE_SECONDS = 11.0
+PAGE_SECONDS = 11.0  # the app gives up after 13, and then knows no reason
 # What whoever keeps pages must know of them.
 PAGE_HEADERS = ("etag", "last-modified", "cache-control", "expires", "age", "date", "vary",
                 "content-type")  # fmt: skip
@@ -78,8 +77,7 @@ class _Unauthorised(Exception):
 
     def __init__(self, url: str, server_time: float | None) -> None:
         super().__init__(url)
-        self.url = url
-        self.server_time = server_time
+        self.url, self.server_time = url, server_time
 
 
 class Upstream:
@@ -171,9 +169,9 @@ class Upstream:
         index, origin, sent = errand.index, _origin(url), errand.headers
         # The index's client certificate and private CA are for the index alone.
         own = index is not None and origin == _origin(index.url)
-        wire = await errand.find(origin, index.tls if index is not None and own else NO_SETTINGS)
+        wire = await errand.find(origin, index.tls if index and own else NO_SETTINGS)
         shows_token = index is not None and within(url, index.token_prefix)
-        if index is not None and shows_token:
+        if index and shows_token:
             errand.token = errand.token or await self._tokens.token(index)
             sent = {**sent, "authorization": f"Bearer {errand.token.reveal()}"}
         response = await wire.send(errand.method, on_origin(origin, url), sent)
