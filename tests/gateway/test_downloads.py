@@ -21,7 +21,7 @@ import httpx2
 import pytest
 from auth.disks import small_disk
 from gateway.depot import PATH, Depot, File, depot, http_date, noise, sha256
-from gateway.upstream import SECONDS, Flood, whole
+from gateway.upstream import SECONDS, start, whole
 
 from crane_core.gateway.download import WINDOW
 from crane_core.gateway.downloads import Downloads
@@ -164,24 +164,23 @@ class TestLeaving:
         assert len(site.asked()) == 1
 
     def test_the_last_one_to_leave_ends_the_fetch_and_leaves_nothing(self, serve: Serve) -> None:
-        flood = Flood()
-        site = serve({PATH: flood})
-        tools = [site.begin() for _ in range(3)]
-        for tool in tools:
-            assert tool.read(MIB)
-            tool.leave()
-        assert flood.left.wait(SECONDS), "the gateway still reads"
-        site.settle()
-        assert (site.spools(), site.cached()) == ([], [])
+        """The index is silent meanwhile, and would be for ever."""
+        begun, left = BIG[: 2 * MIB], threading.Event()
 
-    def test_it_is_noticed_while_the_index_is_silent(self, serve: Serve) -> None:
-        file = File(BIG, pause_at=2 * MIB)
-        site = serve(file)
-        tool = site.begin()
-        assert tool.read(MIB)
-        tool.leave()
+        async def endless(scope: Any, receive: Any, send: Any) -> None:
+            await send(start(200, content_type="application/zip"))
+            await send({"type": "http.response.body", "body": begun, "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            left.set()
+
+        site = serve({PATH: endless})
+        tools = [site.begin(size=MIB) for _ in range(3)]
+        for tool in tools:
+            assert not left.is_set()
+            tool.leave()
+        assert left.wait(SECONDS), "the gateway still reads"
         site.settle()
-        assert not file.opened.is_set()
         assert (site.spools(), site.cached()) == ([], [])
 
     def test_it_is_noticed_before_the_index_has_answered(self, serve: Serve) -> None:

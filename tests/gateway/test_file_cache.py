@@ -17,6 +17,8 @@ import pytest
 from gateway.depot import NOON, PATH, Clock, Depot, File, depot, gateway_of, noise, sha256
 from gateway.upstream import SECONDS, whole
 
+from crane_core.gateway import keeper
+
 CONTENT = noise(700_000)
 AGAIN = 601.0  # seconds after which the index is asked whether its word still counts
 DAY = 86_400.0
@@ -337,6 +339,19 @@ class TestWhatIsInTheCache:
         assert site.get().content == CONTENT
         assert methods(site) == ["GET"]
 
+    def test_gets_there_where_an_open_file_cannot_be_renamed(
+        self, tmp_path: Path, monkeypatch: Any
+    ) -> None:
+        """As on Windows: readers who are behind go on with the file under its new name."""
+        monkeypatch.setattr(keeper, "RENAMES_OPEN_FILES", False)
+        content = noise(40_000_000)
+        with depot(tmp_path, {PATH: File(content)}) as site:
+            slow = site.begin()
+            assert site.get().content == content
+            site.settle()
+            assert slow.read() == content
+            assert [path.read_bytes() for path in site.cached()] == [content]
+
     def test_may_be_removed_while_it_is_sent(self, tmp_path: Path) -> None:
         content = noise(40_000_000)
         with depot(tmp_path, {PATH: File(content)}) as site:
@@ -446,6 +461,12 @@ class TestWhatDoesNotGoIntoTheCache:
             assert site.get(range="bytes=0-").content == CONTENT
             self.check(site)
             assert site.provenance.sha256(site.url()) == sha256(CONTENT)
+
+    @pytest.mark.parametrize("status", [304, 416])
+    def test_an_answer_to_a_question_that_was_not_asked(self, tmp_path: Path, status: int) -> None:
+        with depot(tmp_path, {PATH: whole(status, b"")}) as site:
+            assert site.get().status_code == 504
+            self.check(site)
 
     def test_a_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("in the way")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from gateway.depot import PATH, Depot, File, depot, http_date, noise, sha256
+from gateway.upstream import whole
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -332,6 +333,14 @@ def test_what_is_not_in_the_cache_is_asked_of_the_index_as_it_is(tmp_path: Path)
         site.settle()
         assert (site.spools(), site.cached()) == ([], []), "a part is not the file"
         assert site.provenance.sha256(site.url()) is None
+
+
+def test_an_index_that_says_you_have_it_is_believed(tmp_path: Path) -> None:
+    answer = whole(304, b"", "application/zip", etag=ETAG)
+    with depot(tmp_path, {PATH: answer}) as site:
+        got = site.get(if_none_match=ETAG)
+        assert (got.status_code, got.content, got.headers["etag"]) == (304, b"", ETAG)
+        assert got.headers.keys() <= {"etag", "date"}
 
 
 def test_dates_are_written_as_servers_write_them() -> None:

@@ -146,7 +146,7 @@ class Admission:
             # Any such word is one against it, not only those that a file usually gets.
             if 400 <= status < 500 and status not in {404, 410}:
                 raise refused(wanted.url, f"HTTP {status}")
-            require_file(response, wanted.url, wanted.index, asked_for_range=False)
+            require_file(response, wanted.url, wanted.index, WHOLE)
             return response if status == 200 else None
 
 

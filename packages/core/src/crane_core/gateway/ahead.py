@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from crane_core.index.environment import ToolEnvironment
     from crane_core.index.source import Source, SourcedPage
 
+MANY_FILES = 1000
 Key = tuple[str, str]  # the source's name, the project
 
 
@@ -199,7 +200,7 @@ class Ahead:
         if step in tool.followed:
             return
         tool.followed.add(step)
-        candidate = best_candidate(found.page, tool.environment, wanted.specifier)
+        candidate = await self._candidate(tool, found, wanted)
         if candidate is None:
             return
         async with self._slots:
@@ -210,6 +211,15 @@ class Ahead:
         for requirement in needs:
             for name in self._together(key[0]):
                 self._want(tool, name, requirement, wanted.depth + 1, public=found.index is None)
+
+    async def _candidate(
+        self, tool: Tool, found: SourcedPage, wanted: _Wanted
+    ) -> dict[str, Any] | None:
+        choice = found.page, tool.environment, wanted.specifier
+        if len(found.page.files) < MANY_FILES:
+            return best_candidate(*choice)
+        # In a thread: of tens of thousands of files it takes longer than others should wait.
+        return await asyncio.to_thread(best_candidate, *choice)
 
     def _want(
         self, tool: Tool, name: str, requirement: Requirement, depth: int, *, public: bool

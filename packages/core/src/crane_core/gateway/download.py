@@ -185,6 +185,8 @@ class Download:
                 await to_the_end(self._keeper.take, pieces)
                 self._hashed += sum(map(len, pieces))
                 self._trim()
+                # Also where nothing was dropped: the disk may be full now.
+                self._room.set()
                 if self._is_disk_of_no_use():
                     await to_the_end(self._keeper.give_back)
             elif self._all_here:
@@ -203,8 +205,9 @@ class Download:
 
     def _is_disk_of_no_use(self) -> bool:
         """Whether what was written is the beginning only, and nobody still reads it."""
-        begin = self._window.start
-        return not self._keeper.has_all and all(r.position >= begin for r in self._readers)
+        if self._keeper.has_all or not self._keeper.holds_space:
+            return False
+        return all(reader.position >= self._window.start for reader in self._readers)
 
     def _leave_behind(self) -> None:
         """Give up readers who take nothing while others wait for them."""

@@ -46,11 +46,11 @@ class Fetch:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Transfer]:
         """Ask for the file. Raises a `CraneError` if the answer is none."""
-        wanted, headers = self._wanted, self._headers
+        wanted = self._wanted
         self._asked_at = self._clock.now()
         try:
             async with self._ask({}) as response:
-                require_file(response, wanted.url, wanted.index, asked_for_range="range" in headers)
+                require_file(response, wanted.url, wanted.index, self._headers)
                 self._response = response
                 yield Transfer(
                     response,

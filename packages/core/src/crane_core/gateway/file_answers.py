@@ -13,11 +13,14 @@ from crane_core.index.answer import refused
 from crane_core.index.page import DISTRIBUTION_SUFFIXES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crane_core.config.model import Index
     from crane_core.http import Response
 
+_CONDITIONS = ("if-none-match", "if-modified-since")
 # A request with one of these asks for a part, or for nothing if the tool has the file.
-PARTIAL = ("range", "if-range", "if-none-match", "if-modified-since")
+PARTIAL = ("range", "if-range", *_CONDITIONS)
 # What is fetched for everybody is fetched the same way, whoever asks first.
 WHOLE = {"accept": "*/*", "accept-encoding": "identity"}
 # What is said of a file wherever its bytes come from.
@@ -26,14 +29,16 @@ _FORWARDED = frozenset(
     name.encode()
     for name in (*LASTING, "content-length", "content-range", "accept-ranges", "retry-after")
 )
+# All that a 304 should have of them (RFC 9110 §15.4.5).
+_VALIDATING = frozenset({b"etag", b"last-modified", b"cache-control"})
 
 
 class StreamBroken(Exception):
     """A body that cannot be completed; what was sent of it must not be taken for a file."""
 
 
-def require_file(response: Response, url: str, index: Index, *, asked_for_range: bool) -> None:
-    """Raise our error unless the answer is the file, the part that was asked for, or *unchanged*.
+def require_file(response: Response, url: str, index: Index, asked: Mapping[str, str]) -> None:
+    """Raise our error unless the answer is the file, or what these request headers ask for of it.
 
     A part that nobody asked for would escape the comparison of hashes; so would an encoding.
     """
@@ -44,10 +49,10 @@ def require_file(response: Response, url: str, index: Index, *, asked_for_range:
         )
     if status in {401, 403}:
         raise refused(url, f"HTTP {status}")
-    if status not in {200, 206, 304, 416}:
-        raise IndexUnreachable(f"{url} answered HTTP {status}", hint="try again in a minute")
-    if status == 206 and not asked_for_range:
+    if status == 206 and "range" not in asked:
         raise IndexBroken(f"{url} answered with a part of the file that nobody asked for")
+    if status not in _fitting(asked):
+        raise IndexUnreachable(f"{url} answered HTTP {status}", hint="try again in a minute")
     if response.headers.get("content-encoding", "identity") != "identity":
         raise IndexBroken(f"{url} answered with an encoding that nobody asked for")
     if status == 200 and _is_html(response) and is_distribution(url.removesuffix(".metadata")):
@@ -73,12 +78,9 @@ def forwarded(scope: dict[str, Any]) -> dict[str, str]:
 
 def response_start(response: Response) -> dict[str, Any]:
     """Return the message that begins the same answer to the tool."""
-    headers = [
-        (name, value)
-        for name, value in ((n.lower(), v) for n, v in response.headers.raw)
-        # The length of a 304 is that of the file, and no body follows.
-        if name in _FORWARDED and not (name == b"content-length" and response.status_code == 304)
-    ]
+    passing = _VALIDATING if response.status_code == 304 else _FORWARDED
+    named = ((name.lower(), value) for name, value in response.headers.raw)
+    headers = [(name, value) for name, value in named if name in passing]
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
@@ -108,6 +110,13 @@ def project_of(filename: str) -> str:
     if filename.endswith((".whl", ".egg", ".whl.metadata")):
         return canonicalize_name(filename.split("-", 1)[0])
     return canonicalize_name(filename.rsplit("-", 1)[0])
+
+
+def _fitting(asked: Mapping[str, str]) -> set[int]:
+    """Return the statuses that may answer a request with these headers."""
+    parts = {206, 416} if "range" in asked else set[int]()
+    unchanged = {304} if not asked.keys().isdisjoint(_CONDITIONS) else set[int]()
+    return {200} | parts | unchanged
 
 
 def _is_html(response: Response) -> bool:

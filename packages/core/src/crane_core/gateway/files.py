@@ -102,17 +102,6 @@ class FileStreamer:
             offline=offline,
         )
 
-    async def stream(
-        self,
-        send: Send,
-        scope: dict[str, Any],
-        url: str,
-        index: Index,
-        is_gone: Callable[[], bool],
-    ) -> int:
-        """Send the file and return its size; see `deliver`."""
-        return (await self.deliver(send, scope, url, index, is_gone)).size
-
     async def deliver(
         self,
         send: Send,
@@ -196,8 +185,7 @@ class FileStreamer:
             async with self._upstream.open(
                 "HEAD", wanted.url, index=wanted.index, headers=headers
             ) as response:
-                asked_for_range = "range" in headers
-                require_file(response, wanted.url, wanted.index, asked_for_range=asked_for_range)
+                require_file(response, wanted.url, wanted.index, headers)
         except (NotFound, IndexRefused) as error:
             await self._grants.withdraw(wanted, error)
             raise

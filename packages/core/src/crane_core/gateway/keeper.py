@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import os
+import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from crane_core.errors import StorageError
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from crane_core.cache.model import FileStore, Spool
+
+# Windows does not rename a file that somebody reads.
+RENAMES_OPEN_FILES = os.name != "nt"
 
 T = TypeVar("T")
 
@@ -29,6 +35,7 @@ class Keeper:
         self._digest = hashlib.sha256()
         self._spool: Spool | None = None
         self._file: BinaryIO | None = None
+        self._file_lock = threading.Lock()
         # How many bytes are to come, if that is known.
         self.size: int | None = None
         # Whether all that was taken can be read back.
@@ -74,35 +81,52 @@ class Keeper:
         """
         assert self._file is not None
         try:
-            self._file.seek(offset)
-            return self._file.read(size)
-        except OSError:
+            with self._file_lock:
+                self._file.seek(offset)
+                return self._file.read(size)
+        except (OSError, ValueError):
             return b""
 
     def commit(self, sha256: str) -> bool:
         """Make it a file of the cache. Returns whether it is one."""
-        if self._spool is None or not self.has_all:
+        if self._spool is None or self._file is None or not self.has_all:
             return False
-        try:
-            self._spool.commit(sha256)
-        except StorageError:
-            return False
-        return True
+        if RENAMES_OPEN_FILES:
+            return _commit(self._spool, sha256)
+        with self._file_lock, contextlib.suppress(StorageError):
+            self._file.close()
+            is_kept = _commit(self._spool, sha256)
+            self._file = self._spool.reader()
+        return is_kept
 
     def discard(self) -> None:
         """Remove what has not become a file of the cache; who reads it reads on."""
         if self._spool is not None:
             self._spool.discard()
 
+    @property
+    def holds_space(self) -> bool:
+        """Whether there is something on the disk."""
+        return self._spool is not None
+
     def give_back(self) -> None:
         """Free the space; a disk that is full cannot even remember a hash."""
         self.discard()
         self.close()
+        self._spool = None
 
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
             self._file.close()
+
+
+def _commit(spool: Spool, sha256: str) -> bool:
+    try:
+        spool.commit(sha256)
+    except StorageError:
+        return False
+    return True
 
 
 async def to_the_end(function: Callable[..., T], *arguments: object) -> T:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from crane_core.index.source import SourcedPage
 
 MOST_BYTES = 32 << 20
+# With it goes the page that it was made of, which takes several times as much; and nobody else
+# keeps a page of that size, so that it would not be found again.
+LARGEST_KEPT = 4 << 20
 # A page with more files than this is not written between two other requests, but beside them.
 MANY_FILES = 64
 
@@ -76,6 +79,8 @@ class PageWriter:
     def _keep(
         self, key: tuple[str, str, str, str], page: ProjectPage, finished: FinishedPage
     ) -> None:
+        if len(finished.body) > LARGEST_KEPT:
+            return
         if old := self._written.pop(key, None):
             self._size -= len(old[2].body)
         self._written[key] = page, self._metadata.generation, finished

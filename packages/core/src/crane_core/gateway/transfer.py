@@ -46,9 +46,8 @@ class Transfer:
         hash_is_known: bool,
     ) -> None:
         self.start = response_start(response)
-        self.is_whole = response.status_code == 200
         # The bytes that a whole file will have, if the index says so.
-        self.size = declared_size(response) if self.is_whole else None
+        self.size = declared_size(response) if response.status_code == 200 else None
         self._response = response
         self._url = url
         self._ask = ask
