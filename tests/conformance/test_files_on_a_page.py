@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from conformance.front import HTML, JSON, Front
 from conformance.reading import HtmlPage
-from conformance.rows import ABSENT, FROM_HTML, FROM_JSON, Row
+from conformance.rows import ABSENT, Row
+from conformance.rows_html import FROM_HTML
+from conformance.rows_json import FROM_JSON
 
 
 def filled(value: Any, front: Front, name: str) -> Any:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conformance import bigpage
 from conformance.front import HTML, JSON, Front
+
+from crane_core.gateway.pages import PageWriter
+from crane_core.index.page import parse_json
+from crane_core.index.source import SourcedPage
 
 # The gateway gives up on a page after 13 s. On an idle machine these take below two.
 SECONDS = 12.0
@@ -88,6 +94,24 @@ def test_it_comes_through_whole_and_in_time_while_others_are_served(
     else:
         assert answer.content.count(b"<a ") == bigpage.FILES
         assert answer.content.count(here.encode()) == bigpage.FILES
+
+
+def test_nothing_of_it_is_kept() -> None:
+    """The page that it was read into takes 100 MiB, and the next request reads it anew."""
+
+    class Neither:
+        generation = 0
+
+        async def offered(self, found: SourcedPage) -> Any:
+            return found.page
+
+    writer = PageWriter(Neither(), Neither())  # type: ignore[arg-type]
+    for files, kept in ((10, 1), (bigpage.FILES // 2, 1)):
+        page = parse_json(bigpage.as_json("https://h.example", files), "https://h.example/")
+        found = SourcedPage(page, None, "h.example", "https://h.example")
+        written = asyncio.run(writer.write(found, f"lib-{files}", "http://127.0.0.1:1", JSON))
+        assert len(json.loads(written.body)["files"]) == files
+        assert len(writer._written) == kept
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")

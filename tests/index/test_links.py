@@ -131,6 +131,10 @@ class FakeIndex:
 @given(TARGETS, st.sampled_from(["https://h.example", "https://h.example/python"]))
 @example("/python/lib/..%2f..%2fx.whl", "https://h.example/python")
 @example("/python/lib/../../x.whl", "https://h.example/python")
+@example("/python/lib/x;y.whl", "https://h.example/python")
+@example("/lib/x%2fy.whl", "https://h.example")
+@example("/lib/x\\y.whl", "https://h.example")
+@example("/lib/x.whl?a=../b;c%2f", "https://h.example")
 def test_what_is_linked_through_the_gateway_is_what_lies_below_the_prefix(
     path: str, prefix: str
 ) -> None:
