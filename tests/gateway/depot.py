@@ -321,7 +321,7 @@ def gateway_of(
         cache = open_cache(folder / "cache", clock, size, print)
         provenance = SqliteProvenance(folder / "provenance.sqlite3")
         with suppress(asyncio.CancelledError):
-            async with Transports(TimeLimits(read=5.0), per_host=128) as wires:
+            async with Transports(TimeLimits(), per_host=128) as wires:
                 streamer = FileStreamer(
                     Upstream(wires, _Tokens(who), clock),
                     provenance,

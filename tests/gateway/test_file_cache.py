@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,13 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx2
 import pytest
 from gateway.depot import NOON, PATH, Clock, Depot, File, depot, gateway_of, noise, sha256
+from gateway.tools import until
 from gateway.upstream import SECONDS, whole
 
+from crane_core.config.model import Index
 from crane_core.gateway import keeper
+from crane_core.gateway.file_answers import StreamBroken
+from crane_core.gateway.file_hashes import FileHashes
 
 CONTENT = noise(700_000)
 AGAIN = 601.0  # seconds after which the index is asked whether its word still counts
@@ -96,22 +102,26 @@ class TestWhoeverWasGivenTheFile:
         site.get()
         assert methods(site) == ["HEAD"], "its word counts anew"
 
-    def test_asks_once_however_many_ask_at_once(self, serve: Serve) -> None:
+    def test_asks_once_however_many_ask_at_once(self, serve: Serve, monkeypatch: Any) -> None:
         file = File(CONTENT)
         site = serve(file)
         site.clock.time += AGAIN
-        asked, answer = threading.Event(), threading.Event()
+        waiting, all_wait = itertools.count(1), threading.Event()
+        shared = site.streamer._admission._shared
+
+        async def counted(*arguments: Any) -> Any:
+            if next(waiting) == 8:
+                asyncio.get_running_loop().call_soon(all_wait.set)
+            return await shared(*arguments)
 
         async def slowly(scope: Any, receive: Any, send: Any) -> None:
-            asked.set()
-            await asyncio.to_thread(answer.wait, SECONDS)
+            await asyncio.to_thread(all_wait.wait, SECONDS)
             await file(scope, receive, send)
 
+        monkeypatch.setattr(site.streamer._admission, "_shared", counted)
         site.upstream.routes[PATH] = slowly
         with ThreadPoolExecutor(8) as tools:
             answers = [tools.submit(site.get) for _ in range(8)]
-            assert asked.wait(SECONDS)
-            answer.set()
             assert {a.result(SECONDS).content for a in answers} == {CONTENT}
         assert methods(site) == ["HEAD"]
 
@@ -221,6 +231,41 @@ class TestAnotherLogin:
         site.upstream.requests.clear()
         assert site.get().content == CONTENT
         assert methods(site) == [], "ada's right is her own"
+
+    def test_does_not_wait_for_an_answer_to_the_first(self, serve: Serve) -> None:
+        file = File(CONTENT, refused={"bob-token"})
+        site = serve(file)
+        site.clock.time += AGAIN
+        both = threading.Event()
+
+        async def slowly(scope: Any, receive: Any, send: Any) -> None:
+            await asyncio.to_thread(both.wait, SECONDS)
+            await file(scope, receive, send)
+
+        site.upstream.routes[PATH] = slowly
+        with ThreadPoolExecutor(2) as tools:
+            ada = tools.submit(site.get)
+            until(lambda: len(methods(site)) == 1, "the question for ada")
+            site.log_in("bob")
+            bob = tools.submit(site.get)
+            until(lambda: len(methods(site)) == 2, "the question for bob")
+            both.set()
+            assert bob.result(SECONDS).status_code == 404
+            assert ada.result(SECONDS).content == CONTENT
+
+    def test_may_have_been_given_another_file_than_the_first(self, serve: Serve) -> None:
+        """What is said of the file, and for how long, is of the bytes that came with it."""
+        file = File(CONTENT, etag=ETAG)
+        site = serve(file)
+        site.provenance.release(site.index.token_prefix, "lib")
+        file.content, file.etag = CONTENT[::-1], '"two"'
+        site.log_in("bob")
+        assert site.get().content == CONTENT[::-1]
+        site.settle()
+        site.log_in("ada")
+        answer = site.get()
+        assert (answer.content, answer.headers["etag"]) == (CONTENT[::-1], '"two"')
+        assert methods(site) == ["GET", "HEAD"]
 
     def test_gets_nothing_while_the_index_cannot_be_asked(self, serve: Serve) -> None:
         site = serve(File(CONTENT))
@@ -477,6 +522,15 @@ class TestWhatDoesNotGoIntoTheCache:
         with depot(tmp_path, {PATH: File(CONTENT)}) as site:
             assert site.get(method="HEAD").headers["content-length"] == str(len(CONTENT))
             self.check(site)
+
+
+def test_of_two_hashes_at_once_the_first_one_counts() -> None:
+    provenance = Mock()
+    provenance.sha256.side_effect = [None, sha256(b"first")]
+    index = Index("python", "https://crane.example.com/python", issuer="https://sso.example.com")
+    with pytest.raises(StreamBroken, match="is not the file it was before"):
+        FileHashes(provenance).verify(f"{index.url}/lib-1.0.whl", index, sha256(b"second"), None)
+    assert provenance.record_file.call_count == 1
 
 
 def test_the_clock_of_these_tests_stands_still(serve: Serve) -> None:

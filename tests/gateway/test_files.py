@@ -242,6 +242,7 @@ def test_a_part_that_nobody_asked_for_is_refused(site: Site) -> None:
     with site.world.crane.faults.during(canned):
         answer = site.gate.get(url)
     assert answer.status_code == 504
+    assert "a part of the file that nobody asked for" in answer.reason_phrase
     assert b"evil" not in answer.content
 
 
