@@ -90,7 +90,8 @@ class File:
 
     Each item of `cuts` ends the body of one GET after so many bytes; the others come whole. The
     body waits at `pause_at` for `opened`. `lies` are header fields that a 206 has instead of its
-    own. A token in `refused` gets 404.
+    own. A token in `refused` gets 404. A 206 begins `shift` bytes after what was asked for, and has
+    no more than `at_most` bytes, as its header fields say.
     """
 
     content: bytes
@@ -104,7 +105,8 @@ class File:
     lies: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, list[int]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
-    ignores_if_range: bool = False
+    shift: int = 0
+    at_most: int | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         asked = {k.decode().lower(): v.decode() for k, v in scope["headers"]}
@@ -113,8 +115,12 @@ class File:
             await send(start(status, content_length="0"))
             await send({"type": "http.response.body", "body": b""})
             return
-        body = self.content[begin:]
-        await send(start(status, **self._headers(status, begin)))
+        end = len(self.content)
+        if status == 206:
+            begin += self.shift
+            end = min(end, begin + (self.at_most or end))
+        body = self.content[begin:end]
+        await send(start(status, **self._headers(status, begin, end)))
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
@@ -129,23 +135,22 @@ class File:
         if planned := self.statuses.get(method):
             return planned.pop(0), 0
         wanted, condition = asked.get("range"), asked.get("if-range")
-        holds = condition in {None, self.etag, self.last_modified} or self.ignores_if_range
+        holds = condition in {None, self.etag, self.last_modified}
         if self.ranges and wanted and holds:
             return 206, int(wanted.removeprefix("bytes=").removesuffix("-"))
         return 200, 0
 
-    def _headers(self, status: int, begin: int) -> dict[str, str]:
-        size = len(self.content)
+    def _headers(self, status: int, begin: int, end: int) -> dict[str, str]:
         headers = {"content_type": "application/zip"}
         if self.sized:
-            headers["content_length"] = str(size - begin)
+            headers["content_length"] = str(end - begin)
         for name in ("etag", "last_modified"):
             if value := getattr(self, name):
                 headers[name] = value
         if self.ranges:
             headers["accept_ranges"] = "bytes"
         if status == 206:
-            headers["content_range"] = f"bytes {begin}-{size - 1}/{size}"
+            headers["content_range"] = f"bytes {begin}-{end - 1}/{len(self.content)}"
             headers |= self.lies
         return headers
 

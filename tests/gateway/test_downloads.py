@@ -148,6 +148,8 @@ class TestOneFetch:
         site = serve({PATH: File(b"x"), f"{PATH}.metadata": File(b"", sized=False)})
         assert site.get().content == b"x"
         assert site.get(f"{PATH}.metadata").content == b""
+        site.settle()
+        assert site.streamer._downloads._shared == {}, "nothing is held on to"
 
 
 class TestLeaving:
@@ -298,6 +300,15 @@ class TestAnIndexThatBreaksOff:
         site = serve(File(BIG, etag='"one"', ranges=True, cuts=[MIB], lies=lies))
         self.broken(site)
         assert len(site.asked()) == 2
+
+    def test_and_gives_a_later_part_than_the_rest_is_a_broken_transfer(self, serve: Serve) -> None:
+        site = serve(File(BIG, etag='"one"', ranges=True, cuts=[MIB], shift=1))
+        self.broken(site)
+        assert len(site.asked()) == 2
+
+    def test_and_gives_the_rest_in_parts_is_asked_for_each(self, serve: Serve) -> None:
+        file = File(BIG, etag='"one"', ranges=True, cuts=[2 * MIB], at_most=2 * MIB - 1)
+        assert 3 <= len(self.resumed(serve(file), file)) <= 4
 
     def test_and_has_another_file_by_then_is_a_broken_transfer(self, serve: Serve) -> None:
         file = File(BIG, etag='"one"', ranges=True, cuts=[MIB], pause_at=MIB // 2)

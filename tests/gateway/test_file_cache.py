@@ -281,6 +281,15 @@ class TestAnotherLogin:
         assert methods(site) == []
         assert "nobody is logged in" in site.problems[-1]
 
+    def test_that_is_not_known_gets_the_file_from_the_index(
+        self, serve: Serve, monkeypatch: Any
+    ) -> None:
+        site = serve(File(CONTENT))
+        monkeypatch.setattr(site.streamer, "_identity", lambda _: None)
+        assert site.get().content == CONTENT
+        assert methods(site) == ["GET"]
+        assert how(site) == (False, False)
+
     def test_in_the_middle_of_a_download_does_not_inherit_it(self, tmp_path: Path) -> None:
         file = File(CONTENT, pause_at=300_000)
         with depot(tmp_path, {PATH: file}) as site:
@@ -415,6 +424,16 @@ class TestWhatIsInTheCache:
                 file.truncate(1000)
             with pytest.raises((http.client.IncompleteRead, ConnectionError)):
                 tool.read()
+            site.quiet()
+            assert site.problems == ["a file of the cache ends too early"]
+
+    def test_is_read_no_further_once_the_tool_has_left(self, tmp_path: Path) -> None:
+        content = noise(40_000_000)
+        with depot(tmp_path, {PATH: File(content)}) as site:
+            fetch(site, content)
+            site.begin(size=1000).leave()
+            assert how(site) == (True, False)
+            assert site.delivered[-1].size < len(content)
 
     def test_is_not_served_for_a_url_that_has_been_released(self, serve: Serve) -> None:
         file = File(CONTENT)

@@ -114,6 +114,7 @@ async def gateway(
             Upstream(file_wires, tokens, clock, seconds=FILE_SECONDS),
             provenance,
             store=cache.files,
+            contacts=cache.contacts,
             identity=tokens.identity,
             clock=clock,
             stale_limit=settings.cache.stale_limit,
@@ -136,6 +137,8 @@ async def gateway(
         try:
             yield Gateway(parts)
         finally:
+            # First: a download that goes on for nobody still uses the cache.
+            await files.close()
             await ahead.close()
             await metadata.close()
             await tokens.close()

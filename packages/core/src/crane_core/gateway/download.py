@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crane_core.gateway.file_answers import StreamBroken
@@ -56,7 +58,9 @@ class Download:
         self._keeper = Keeper(store)
         self._window = Window()
         self._readers: set[Reader] = set()
-        self._hashed = 0
+        # What the thread has not taken yet; and whether it has reported what it has.
+        self._untaken: deque[bytes] = deque()
+        self._is_reported = False
         self._all_here = False
         self._arrived, self._room, self._news = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._saving: asyncio.Task[None] | None = None
@@ -157,6 +161,7 @@ class Download:
     async def _take(self, piece: bytes) -> None:
         self.visible = self._window.end
         self._window.append(piece)
+        self._untaken.append(piece)
         self._arrived.set()
         self.wake()
         # With nothing but the piece that is held back there is nothing to wait for.
@@ -178,15 +183,15 @@ class Download:
             self._leave_behind()
 
     async def _save(self) -> None:
-        """Hash and write what has arrived, in a thread, until all is here."""
+        """Have what arrives hashed and written in a thread, until all is here.
+
+        The thread goes on while there is more: a hop for each piece would leave it idle for a
+        third of the time.
+        """
+        report = partial(self._report, asyncio.get_running_loop())
         while True:
-            pieces = self._window.since(self._hashed)
-            if pieces:
-                await to_the_end(self._keeper.take, pieces)
-                self._hashed += sum(map(len, pieces))
-                self._trim()
-                # Also where nothing was dropped: the disk may be full now.
-                self._room.set()
+            if self._untaken:
+                await to_the_end(self._keeper.take, self._untaken, report)
                 if self._is_disk_of_no_use():
                     await to_the_end(self._keeper.give_back)
             elif self._all_here:
@@ -195,9 +200,21 @@ class Download:
                 self._arrived.clear()
                 await self._arrived.wait()
 
+    def _report(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop look at what was taken; in the thread."""
+        if not self._is_reported:
+            self._is_reported = True
+            loop.call_soon_threadsafe(self._taken)
+
+    def _taken(self) -> None:
+        self._is_reported = False
+        self._trim()
+        # Also where nothing was dropped: the disk may be full now.
+        self._room.set()
+
     def _trim(self) -> None:
         """Forget what nobody needs in memory any more."""
-        limit = min(self._hashed, self.visible)
+        limit = min(self._keeper.taken, self.visible)
         if not self._keeper.has_all:
             limit = min([limit, *(reader.position for reader in self._readers)])
         if self._window.drop(limit):

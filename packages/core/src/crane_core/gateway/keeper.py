@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from crane_core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections import deque
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from crane_core.cache.model import FileStore, Spool
@@ -38,7 +39,8 @@ class Keeper:
         self._file_lock = threading.Lock()
         # How many bytes are to come, if that is known.
         self.size: int | None = None
-        # Whether all that was taken can be read back.
+        # How many bytes were taken, and whether all of them can be read back.
+        self.taken = 0
         self.has_all = store is not None
 
     @property
@@ -46,14 +48,18 @@ class Keeper:
         """The hash of what was taken, in hexadecimal."""
         return self._digest.hexdigest()
 
-    def take(self, pieces: Iterable[bytes]) -> None:
-        """Hash and write what comes next."""
+    def take(self, pieces: deque[bytes], progress: Callable[[], None]) -> None:
+        """Hash and write pieces until there are no more, and call `progress` after each."""
         if self.has_all and self._spool is None:
             self._open()
-        for piece in pieces:
+        while pieces:
+            piece = pieces.popleft()
             self._digest.update(piece)
             if self.has_all:
                 self._write(piece)
+            # Last: whoever looks at it first, and at `has_all` then, knows what can be read back.
+            self.taken += len(piece)
+            progress()
 
     def _open(self) -> None:
         assert self._store is not None

@@ -38,12 +38,3 @@ class Window:
                 return piece[offset - begin :] if offset > begin else piece
             begin += len(piece)
         raise IndexError(offset)
-
-    def since(self, offset: int) -> list[bytes]:
-        """Return the pieces that begin at `offset` or later."""
-        begin, found = self.start, []
-        for piece in self._pieces:
-            if begin >= offset:
-                found.append(piece)
-            begin += len(piece)
-        return found
