@@ -11,6 +11,8 @@ from gateway.harness import Gate, Home, index_of, new_home
 from gateway.serving import Operator, new_operator
 from support.world import KEPT, World, make_world
 
+from crane_devserver.behaviour import STATIC_INDEX
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -30,6 +32,13 @@ def home(realm: Realm, tmp_path: Path) -> Home:
 def index(world: World) -> Index:
     """Give the protected index as registered."""
     return index_of(world)
+
+
+@pytest.fixture
+def static(realm: Realm, tmp_path: Path) -> Iterator[World]:
+    """Give a protected index on a file server that answers range requests."""
+    with make_world(tmp_path / "static", realm, behaviour=STATIC_INDEX) as world:
+        yield world
 
 
 @pytest.fixture

@@ -236,6 +236,15 @@ def index_of(world: World, **settings: Any) -> Index:
     return Index(**{**values, **settings})
 
 
+@contextmanager
+def serving_as_ada(world: World, home: Home) -> Iterator[Gate]:
+    """Give a gateway before this world's index, with ada logged in."""
+    index = index_of(world)
+    home.login(index)
+    with home.serve(index) as gate:
+        yield gate
+
+
 def asked_public(world: World) -> list[str]:
     """Return the paths that the public index was asked for."""
     return [record.path for record in world.public_server.requests]

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
-from gateway.harness import Gate, Home, asked_public, index_of
+from gateway.harness import Gate, Home, asked_public, serving_as_ada
 from gateway.tools import PIP, until
-from support.world import World, make_world
-
-from crane_devserver.behaviour import STATIC_INDEX
+from support.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from idp.oidc import Realm
-
-
-@pytest.fixture
-def static(realm: Realm, tmp_path: Path) -> Iterator[World]:
-    """Give a protected index on a file server that answers range requests."""
-    with make_world(tmp_path / "static", realm, behaviour=STATIC_INDEX) as world:
-        yield world
-
-
-@contextmanager
-def serving(world: World, home: Home) -> Iterator[Gate]:
-    """Give a gateway before this world's index, with somebody logged in."""
-    index = index_of(world)
-    home.login(index)
-    with home.serve(index) as gate:
-        yield gate
+    pass
 
 
 def pages(world: World, project: str) -> int:
@@ -57,7 +34,7 @@ def test_the_pages_of_a_whole_chain_are_asked_for_once_and_before_the_tool_does(
     static.add_private("app", requires=["middle-lib>=1"])
     static.add_private("middle-lib", requires=["deep-lib"])
     static.add_private("deep-lib")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "app")
         until(lambda: pages(static, "deep-lib") > 0, "the last page is fetched")
         for name in ("middle-lib", "deep-lib"):
@@ -73,7 +50,7 @@ def test_a_requirement_that_does_not_hold_for_the_tool_is_left_alone(
     )
     for name in ("for-windows", "with-extra", "last"):
         static.add_private(name)
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "app")
         until(lambda: pages(static, "last") > 0, "what holds is fetched")
         assert pages(static, "for-windows") == pages(static, "with-extra") == 0
@@ -83,7 +60,7 @@ def test_an_extra_that_a_dependency_asks_for_is_followed(static: World, home: Ho
     static.add_private("app", requires=["lib[fast]"])
     static.add_private("lib", requires=["accelerator; extra == 'fast'"])
     static.add_private("accelerator")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "app")
         until(lambda: pages(static, "accelerator") > 0, "the extra's requirement is fetched")
 
@@ -92,7 +69,7 @@ def test_a_name_from_private_metadata_is_told_to_no_public_index(static: World, 
     static.add_private("app", requires=["secret-plan", "last"])
     static.add_private("last")
     static.add_public("secret-plan")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "app")
         until(lambda: pages(static, "last") > 0, "the other one is fetched")
         until(lambda: pages(static, "secret-plan") > 0, "the private index is asked")
@@ -108,7 +85,7 @@ def test_names_from_public_metadata_go_through_the_whole_order(static: World, ho
     static.add_public("public-dependency")
     static.add_public("own-dependency", version="9.9")
     static.add_private("own-dependency")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "web-lib")
         until(lambda: public_pages(static, "public-dependency") > 0, "it is fetched")
         until(lambda: pages(static, "own-dependency") > 0, "the private one is fetched")
@@ -119,7 +96,7 @@ def test_names_from_public_metadata_go_through_the_whole_order(static: World, ho
 def test_a_stranger_gets_what_it_asks_for_and_no_more(static: World, home: Home) -> None:
     static.add_private("app", requires=["lib"])
     static.add_private("lib")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "app", user_agent="curl/8.0")
         ask(gate, "app", user_agent="curl/8.0")
     # The gateway has ended, so nothing is under way any more.
@@ -133,7 +110,7 @@ def test_the_indexs_own_metadata_is_fetched_once_for_the_guess_and_the_tool(
     beside = wheel.with_name(wheel.name + ".metadata")
     beside.write_bytes(b"Metadata-Version: 2.1\nName: lib\nVersion: 1.0\n")
     path = f"/python/lib/{beside.name}"
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "lib")
         until(lambda: len(static.asked(path)) == 1, "it is fetched")
         assert gate.get(f"/python/files{path}").content == beside.read_bytes()
@@ -146,7 +123,7 @@ def test_the_indexs_own_metadata_is_fetched_once_for_the_guess_and_the_tool(
 def test_a_page_that_was_fetched_too_long_ago_is_fetched_anew(static: World, home: Home) -> None:
     static.add_private("app", requires=["lib"])
     static.add_private("lib")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "app")
         until(lambda: pages(static, "lib") == 1, "it is fetched")
         until(lambda: len(static.asked("/python/lib/lib")) > 0, "its metadata too, so it is there")
@@ -162,7 +139,7 @@ def test_a_broken_page_fetched_ahead_is_the_tools_to_hear_of_only_if_it_asks(
     static.add_private("last")
     (static.private / "broken").mkdir()
     (static.private / "broken" / "index.html").write_text("<p>maintenance</p>")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         ask(gate, "app")
         until(lambda: pages(static, "last") > 0, "the rest is fetched")
         assert gate.project("broken").status_code == 502

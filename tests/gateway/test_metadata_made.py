@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from gateway.harness import Gate, Home, index_of
-from support.world import World, make_world
-
-from crane_devserver.behaviour import STATIC_INDEX
+from gateway.harness import Home, index_of, serving_as_ada
+from support.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from idp.oidc import Realm
-
-JSON = "application/vnd.pypi.simple.v1+json"
-
-
-@pytest.fixture
-def static(realm: Realm, tmp_path: Path) -> Iterator[World]:
-    """Give a protected index on a file server that answers range requests."""
-    with make_world(tmp_path / "static", realm, behaviour=STATIC_INDEX) as world:
-        yield world
-
-
-@contextmanager
-def serving(world: World, home: Home) -> Iterator[Gate]:
-    """Give a gateway before this world's index, with somebody logged in."""
-    index = index_of(world)
-    home.login(index)
-    with home.serve(index) as gate:
-        yield gate
 
 
 def metadata_in(wheel: Path) -> bytes:
@@ -53,7 +29,7 @@ def test_a_wheel_without_metadata_gets_it_and_its_bytes_are_the_wheels(
     static: World, home: Home
 ) -> None:
     wheel = static.add_private("lib", requires=["other>=2"], size=2_000_000)
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         (file,) = gate.files("lib")
         assert file["core-metadata"] is True
         answer = gate.get(file["url"] + ".metadata")
@@ -66,7 +42,7 @@ def test_a_wheel_without_metadata_gets_it_and_its_bytes_are_the_wheels(
 
 def test_html_offers_it_under_both_names(static: World, home: Home) -> None:
     static.add_private("lib")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         page = gate.get("/simple/lib/", accept="text/html").text
     assert 'data-core-metadata="true" data-dist-info-metadata="true"' in page
 
@@ -74,14 +50,14 @@ def test_html_offers_it_under_both_names(static: World, home: Home) -> None:
 def test_the_indexs_own_metadata_stays_and_is_passed_through(static: World, home: Home) -> None:
     wheel = static.add_private("lib")
     wheel.with_name(wheel.name + ".metadata").write_bytes(b"the index's own\n")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         (file,) = gate.files("lib")
         assert gate.get(file["url"] + ".metadata").content == b"the index's own\n"
 
 
 def test_an_index_without_ranges_is_asked_for_no_whole_wheel(world: World, home: Home) -> None:
     wheel = world.add_private("lib", size=2_000_000)
-    with serving(world, home) as gate:
+    with serving_as_ada(world, home) as gate:
         (file,) = gate.files("lib")
         assert "core-metadata" not in file
         gate.files("lib")
@@ -96,7 +72,7 @@ def test_a_file_that_is_no_wheel_is_offered_none_once_that_is_known(
     folder = static.private / "bad-lib"
     folder.mkdir()
     (folder / "bad_lib-1.0-py3-none-any.whl").write_bytes(content)
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         gate.files("good-lib")
         (before,) = gate.files("bad-lib")
         answer = gate.get(before["url"] + ".metadata")
@@ -113,7 +89,7 @@ def test_a_file_that_is_no_wheel_is_offered_none_once_that_is_known(
 def test_metadata_is_refused_with_the_wheel(static: World, home: Home) -> None:
     """Whoever may not read a wheel may not read what is in it."""
     static.add_private("lib")
-    with serving(static, home) as gate:
+    with serving_as_ada(static, home) as gate:
         (file,) = gate.files("lib")
         home.store().delete(next(iter(home.store().accounts(index_of(static)))))
         answer = gate.get(file["url"] + ".metadata")

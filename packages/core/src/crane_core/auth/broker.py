@@ -14,10 +14,9 @@ from crane_core.auth.endpoint import OAuthError, post_form
 from crane_core.auth.model import Session, session_key
 from crane_core.auth.tokens import read_identity, read_token_response
 from crane_core.errors import LoginError, LoginNeeded, ProviderAnswer, ProviderError
+from crane_core.flight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from crane_core.auth.context import AuthContext
     from crane_core.auth.endpoint import Answer
     from crane_core.auth.model import Identity, SessionKey, TokenSet
@@ -43,7 +42,7 @@ class Broker:
         self._context = context
         self._store = context.store
         self._clock = context.clock
-        self._refreshing: dict[SessionKey, asyncio.Task[Session]] = {}
+        self._refreshing: SingleFlight[SessionKey, Session] = SingleFlight()
         self._ready: dict[str, asyncio.Task[Secret | None]] = {}
 
     async def __aenter__(self) -> Self:
@@ -101,7 +100,9 @@ class Broker:
         if session is not None and self._usable(session.tokens, rejected):
             return session.tokens.access_token
         for _ in range(2):
-            session = await self._shared(index, lambda: self._refresh(index, rejected))
+            session = await self._refreshing.run(
+                session_key(index), lambda: self._refresh(index, rejected)
+            )
             if session.tokens.access_token != rejected:
                 return session.tokens.access_token
             # We joined an early refresh that failed and left the old token in use; ours must not.
@@ -124,23 +125,10 @@ class Broker:
 
     async def close(self) -> None:
         """Wait for a refresh under way, since its answer holds the only valid refresh token."""
-        if self._refreshing:
-            await asyncio.wait(self._refreshing.values(), timeout=CLOSE_LIMIT)
+        await self._refreshing.finish(CLOSE_LIMIT)
 
     def _usable(self, tokens: TokenSet, rejected: Secret | None) -> bool:
         return tokens.access_token != rejected and tokens.is_fresh(self._clock.now())
-
-    async def _shared(
-        self, index: Index, refresh: Callable[[], Coroutine[None, None, Session]]
-    ) -> Session:
-        key = session_key(index)
-        task = self._refreshing.get(key)
-        if task is None:
-            task = asyncio.create_task(refresh())
-            self._refreshing[key] = task
-            task.add_done_callback(lambda _: self._refreshing.pop(key, None))
-        # Shielded: a caller who leaves must not cancel a refresh that was already sent.
-        return await asyncio.shield(task)
 
     async def _refresh(self, index: Index, rejected: Secret | None) -> Session:
         key = session_key(index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from crane_core.errors import (
     NotFound,
     ProviderUnreachable,
 )
+from crane_core.flight import SingleFlight
 from crane_core.gateway.file_answers import WHOLE, declared_size, lasting_headers, require_file
 from crane_core.index.answer import refused
 
@@ -64,7 +64,7 @@ class Admission:
         self._reauthorise_after = reauthorise_after
         self._stale_limit = stale_limit
         self._offline = offline
-        self._asking: dict[tuple[str, str | None], asyncio.Task[Hit | None]] = {}
+        self._asking: SingleFlight[tuple[str, str | None], Hit | None] = SingleFlight()
 
     async def admit(
         self, wanted: Wanted, file: CachedFile, record: FileRecord | None
@@ -89,10 +89,7 @@ class Admission:
 
     async def close(self) -> None:
         """Give up questions under way."""
-        tasks = list(self._asking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._asking.cancel()
 
     async def _stale(
         self, wanted: Wanted, file: CachedFile, record: FileRecord | None
@@ -105,14 +102,7 @@ class Admission:
     ) -> Hit | None:
         """Ask once, however many ask for the file at once."""
         key = (wanted.url, wanted.identity)
-        task = self._asking.get(key)
-        if task is None:
-            task = asyncio.create_task(self._ask(wanted, file, record))
-            self._asking[key] = task
-            task.add_done_callback(lambda task: task.cancelled() or task.exception())
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
-        # Shielded: one who leaves must not take the answer from the others.
-        return await asyncio.shield(task)
+        return await self._asking.run(key, lambda: self._ask(wanted, file, record))
 
     async def _ask(self, wanted: Wanted, file: CachedFile, record: FileRecord | None) -> Hit | None:
         """Ask by HEAD; where that is refused by GET, whose body is not read.

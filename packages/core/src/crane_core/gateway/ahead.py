@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from crane_core.errors import CraneError
+from crane_core.flight import SingleFlight
 from crane_core.index.answer import Missing
 from crane_core.index.candidates import best_candidate, requirements_for
 from crane_core.index.environment import environment_of
@@ -119,7 +120,7 @@ class Ahead:
         self._slots = asyncio.Semaphore(limits.at_once)
         self._tools: dict[str, Tool] = {}
         self._pages: dict[Key, _Page] = {}
-        self._asking: dict[Key, asyncio.Task[SourcedPage | Missing]] = {}
+        self._asking: SingleFlight[Key, SourcedPage | Missing] = SingleFlight()
         self.statistics = Statistics()
 
     def tool(self, user_agent: str, connection: Connection) -> Tool | None:
@@ -143,7 +144,8 @@ class Ahead:
         key = name, project
         found = await self._fetched_ahead(key)
         if found is None:
-            found = await self._asked(key)
+            # Tools that ask for the same page at the same time share the answer.
+            found = await self._asking.run(key, lambda: self._sources[name].page(project))
         if tool is not None and not isinstance(found, Missing):
             tool.pages[key] = found
             wanted = tool.wanted.setdefault(key, _Wanted(SpecifierSet(), frozenset(), 0))
@@ -154,7 +156,8 @@ class Ahead:
         """Give up all that is under way."""
         for tool in self._tools.values():
             self._give_up(tool)
-        tasks = [*self._asking.values(), *(page.task for page in self._pages.values())]
+        await self._asking.cancel()
+        tasks = [page.task for page in self._pages.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -177,20 +180,6 @@ class Ahead:
     def _is_old(self, page: _Page) -> bool:
         done = page.fetched_at
         return done is not None and self._clock.now() - done > self._limits.hold
-
-    async def _asked(self, key: Key) -> SourcedPage | Missing:
-        """Ask the source; tools that ask for the same page at the same time share the answer."""
-        task = self._asking.get(key)
-        if task is None:
-            task = asyncio.create_task(self._sources[key[0]].page(key[1]))
-            self._asking[key] = task
-            task.add_done_callback(lambda task: self._answered(key, task))
-        return await asyncio.shield(task)
-
-    def _answered(self, key: Key, task: asyncio.Task[SourcedPage | Missing]) -> None:
-        self._asking.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # whoever asked may have left
 
     async def _follow(self, tool: Tool, key: Key, found: SourcedPage, wanted: _Wanted) -> None:
         """Read the metadata of the likely candidate and fetch the pages of what it needs."""

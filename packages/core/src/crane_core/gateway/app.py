@@ -13,7 +13,7 @@ from crane_core import __version__
 from crane_core.errors import CraneError, IndexBroken, IndexUnreachable
 from crane_core.gateway.connection import EXTENSION, Connection
 from crane_core.gateway.events import Event
-from crane_core.gateway.files import StreamBroken, filename_of
+from crane_core.gateway.file_answers import StreamBroken, filename_of
 from crane_core.gateway.finished import Finished, FinishedAnswers
 from crane_core.gateway.guard import HEALTH
 from crane_core.gateway.metadata import SUFFIX

@@ -18,10 +18,8 @@ from crane_core.gateway.fetching import Fetch
 from crane_core.gateway.file_answers import (
     PARTIAL,
     WHOLE,
-    StreamBroken,
     filename_of,
     forwarded,
-    project_of,
     require_file,
     response_start,
 )
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
     from crane_core.gateway.responses import Send
     from crane_core.gateway.upstream import Upstream
     from crane_core.index.provenance import Provenance
-
-__all__ = ["Delivered", "FileStreamer", "StreamBroken", "filename_of", "project_of"]
 
 
 @dataclass(frozen=True, slots=True)

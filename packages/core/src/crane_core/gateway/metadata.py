@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crane_core.cache.model import PUBLIC, PageKey, StoredPage
 from crane_core.errors import CraneError, IndexBroken, IndexUnreachable
 from crane_core.gateway.events import Event
+from crane_core.gateway.ranges import read_content_range
 from crane_core.gateway.upstream import unreachable
 from crane_core.http import StreamError, read_limited
 from crane_core.index.page import core_metadata
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from crane_core.clock import Clock
     from crane_core.config.model import Index
     from crane_core.gateway.events import Observer
+    from crane_core.gateway.ranges import Span
     from crane_core.gateway.upstream import Upstream
     from crane_core.http import Response
     from crane_core.index.page import ProjectPage
@@ -37,7 +38,6 @@ MOST_REMEMBERED = 16_384
 AT_ONCE = 24
 PROBE_SECONDS = 2.0
 NEWS_SECONDS = 60.0  # for which the index's own file need not be asked for again
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +121,6 @@ class WheelMetadata:
     def has_own(self, url: str) -> bool:
         """Whether the index may have a metadata file beside this wheel."""
         return url not in self._without and _folder(url) not in self._without
-
-    def note_missing(self, url: str) -> None:
-        """Remember that the index has no metadata file beside this wheel."""
-        _remember(self._without, url)
 
     def why_not(self, url: str) -> str:
         """Return why a wheel's metadata cannot be made; empty if nothing is known against it."""
@@ -237,7 +233,8 @@ class WheelMetadata:
         try:
             async with self._upstream.open("GET", url, index=index, headers=headers) as response:
                 if response.status_code == 206:
-                    start, size, length = _content_range(response)
+                    span, size = _content_range(response)
+                    start, length = span.start, span.length
                     data = await read_limited(response, length)
                 else:
                     _require_whole(response, url)
@@ -270,15 +267,11 @@ def _require_whole(response: Response, url: str) -> None:
     raise NoMetadata(f"the index answered HTTP {response.status_code}")
 
 
-def _content_range(response: Response) -> tuple[int, int, int]:
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-    if match is None:
-        raise NoMetadata("the index answered a range request without Content-Range")
-    start, last, size = map(int, match.groups())
-    length = last - start + 1
-    if not 0 < length <= size - start:
-        raise NoMetadata("the index answered a range request with a range that cannot be")
-    return start, size, length
+def _content_range(response: Response) -> tuple[Span, int]:
+    found = read_content_range(response.headers.get("content-range", ""))
+    if found is None:
+        raise NoMetadata("the index answered a range request without a Content-Range that can be")
+    return found
 
 
 def _is_bare_wheel(file: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crane_core import __version__
+from crane_core.cache.settings import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +106,7 @@ def _cache(status: Status) -> list[str]:
     if size is None:
         kept = "off"
     else:
-        kept = f"{size.files} files, {_bytes(size.size)} of {_bytes(size.limit)}"
+        kept = f"{size.files} files, {show_size(size.size)} of {show_size(size.limit)}"
     fetched = f"{ahead.pages} pages, {ahead.used} used, {ahead.wasted} wasted"
     return [
         _row("Files", kept),
@@ -121,15 +122,7 @@ def _request(seen: Seen) -> str:
         where = f"<span class=bad>{html.escape(event.problem[:300])}</span>"
     else:
         where = html.escape(event.source) + f" <span class=quiet>{event.outcome}</span>"
-    return _row(at, html.escape(event.text), where, _bytes(event.size) if event.size else "")
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    return _row(at, html.escape(event.text), where, show_size(event.size) if event.size else "")
 
 
 def _duration(seconds: float) -> str:
