@@ -15,6 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 BOOTSTRAP = ROOT / ".cache" / "bootstrap"
 UV_VERSION = "uv>=0.9"
+# Tests that need more than Python: their marker, what they are at, and the program that gets it.
+OPTIONAL = {
+    "keycloak": ("at a real Keycloak", "tests/providers/keycloak.py"),
+    "chromium": ("in a real browser", "tests/browser/chromium.py"),
+}
 
 
 def programs(environment: Path) -> Path:
@@ -63,9 +68,12 @@ def check(*_: str) -> None:
     run("lint-imports")
 
 
-def prepare_keycloak() -> str:
-    """Fetch and build Keycloak, in bounded time; return why there is none here, or nothing."""
-    command = [str(programs(ROOT / ".venv") / "python"), "tests/providers/keycloak.py"]
+def prepare(program: str) -> str:
+    """Get what the tests of a marker need, in bounded time; return why it is not here, or nothing.
+
+    The program prints that reason. If it fails instead, so do we.
+    """
+    command = [str(programs(ROOT / ".venv") / "python"), program]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(done.returncode)
@@ -80,16 +88,17 @@ def test(*arguments: str) -> None:
         return
     for old in ROOT.glob(".coverage*"):
         old.unlink()
-    missing = prepare_keycloak()
-    chosen = "not keycloak" if missing else ""
+    reasons = {marker: prepare(program) for marker, (_, program) in OPTIONAL.items()}
+    missing = {marker: reason for marker, reason in reasons.items() if reason}
+    chosen = " and ".join(f"not {marker}" for marker in missing)
     try:
         run("coverage", "run", "-m", "pytest", "-n", "auto", "--dist", "loadgroup", "-m", chosen)
         run("coverage", "combine", "--quiet")
         run("coverage", "report")
     finally:
         # Last, so that nobody takes what was left out for passed.
-        if missing:
-            print(f"\nNOT RUN: the tests at a real Keycloak (keycloak). {missing}", flush=True)
+        for marker, reason in missing.items():
+            print(f"\nNOT RUN: the tests {OPTIONAL[marker][0]} ({marker}). {reason}", flush=True)
 
 
 def bench(*arguments: str) -> None:
