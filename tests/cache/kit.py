@@ -151,7 +151,7 @@ class Wire:
         options = {"private_max_age": float("inf"), **settings}
         self.pages = CachedPages(
             self.script,
-            desk.pages,
+            desk.cache.recent,
             desk.contacts,
             lambda _: self.who,
             desk.clock,
@@ -164,8 +164,11 @@ class Wire:
         return self.script.asked
 
     def get(self, url: str = URL, index: Index | None = INDEX, **more: float) -> PageAnswer:
-        """Ask for a page."""
-        return asyncio.run(self.pages.page(url, LIMIT, index, **more))
+        """Ask for a page, and wait until the disk has what is kept of it."""
+        try:
+            return asyncio.run(self.pages.page(url, LIMIT, index, **more))
+        finally:
+            self.desk.cache.recent.flush()
 
     def later(self, seconds: float, *replies: Reply | Exception) -> None:
         """Let time pass; then the index gives these answers."""

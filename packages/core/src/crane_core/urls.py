@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urljoin, urlsplit
 
 from crane_core.errors import InsecureURL, InvalidURL
@@ -30,6 +31,7 @@ class Origin:
         return host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
+@lru_cache(4096)
 def origin_of(url: str) -> Origin:
     """Return the origin of an http(s) URL. Raises `InvalidURL`."""
     parts = _split(url)

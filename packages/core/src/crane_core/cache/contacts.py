@@ -29,10 +29,15 @@ class SqliteContacts:
         self._limit = limit
         self._noted: dict[tuple[str, str], float] = {}
 
+    def is_due(self, index_url: str, identity: str, when: float) -> bool:
+        """Whether a contact is to be noted; once a minute is enough."""
+        noted = self._noted.get((index_url, identity), float("-inf"))
+        return bool(self._limit) and not 0 <= when - noted < COARSE_SECONDS
+
     def note(self, index_url: str, identity: str, when: float) -> None:
-        """Remember a contact; once a minute is enough."""
+        """Remember a contact, if that is due; for a thread then."""
         key = (index_url, identity)
-        if not self._limit or 0 <= when - self._noted.get(key, float("-inf")) < COARSE_SECONDS:
+        if not self.is_due(*key, when):
             return
         if self._database.change("INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", *key, when):
             self._noted[key] = when
@@ -61,6 +66,7 @@ class SqliteContacts:
         """
         self._noted.clear()
         if self._limit:
+            self._database.flush()
             forget(self._folder, self._database, identity_prefix)
 
 

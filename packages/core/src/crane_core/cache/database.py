@@ -5,20 +5,37 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from crane_core.batches import Batches
 from crane_core.cache.schema import NotOurs, file_id, move_away, open_database
 from crane_core.errors import DiskFull, NotWritable, StorageBusy, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from crane_core.cache.schema import FileId
 
+# Seconds for which a change waits for others: a resolver brings a hundred pages in one second.
+LINGER = 0.02
 # Primary result codes (sqlite.org/rescode.html): the low byte.
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be changed in the database, within a transaction.
+
+    Of the changes of one transaction, one `afterwards` is called, since any would do; and each
+    `tried`, whether the transaction was done or not.
+    """
+
+    make: Callable[[sqlite3.Connection], object]
+    afterwards: Callable[[], None] | None = None
+    tried: Callable[[], None] = lambda: None
 
 
 class CacheDatabase:
@@ -34,9 +51,17 @@ class CacheDatabase:
         self._told = False
         self._reading = _Connection(path)
         self._writing = _Connection(path)
+        self._changes = Batches(self._make, linger=LINGER)
+
+    def open(self) -> None:
+        """Make the file ready, which may wait for another process that does; for a thread."""
+        for connection in (self._writing, self._reading):
+            with contextlib.suppress(StorageError), connection.lock, self._explained(connection):
+                connection.get()
 
     def close(self) -> None:
-        """Release the file; what comes later opens it again."""
+        """Make the changes that are left and release the file; what comes later opens it again."""
+        self._changes.close()
         for connection in (self._reading, self._writing):
             with connection.lock:
                 connection.close()
@@ -57,6 +82,24 @@ class CacheDatabase:
         except StorageError:
             return False
         return True
+
+    def later(self, change: Change) -> None:
+        """Have something changed soon, together with other such changes; it may be lost."""
+        self._changes.put(change)
+
+    def flush(self) -> None:
+        """Wait for the changes that were to be made later."""
+        self._changes.flush()
+
+    def _make(self, changes: Sequence[Change]) -> None:
+        with contextlib.suppress(StorageError):
+            with self.transaction() as connection:
+                for change in changes:
+                    change.make(connection)
+            for afterwards in [c.afterwards for c in changes if c.afterwards][-1:]:
+                afterwards()
+        for change in changes:
+            change.tried()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -87,10 +87,15 @@ def _versions(page: ProjectPage) -> dict[Version, list[dict[str, Any]]]:
     versions: dict[Version, list[dict[str, Any]]] = {}
     for text, files in texts.items():
         try:
-            versions.setdefault(Version(text), []).extend(files)
+            versions.setdefault(_version(text), []).extend(files)
         except ValueError:
             continue
     return versions
+
+
+@lru_cache(maxsize=8192)
+def _version(text: str) -> Version:
+    return Version(text)
 
 
 @lru_cache(maxsize=1024)

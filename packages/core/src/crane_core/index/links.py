@@ -26,7 +26,8 @@ _BEST_HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 _HOST = r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9]\d{0,3}|[1-5]\d{4}))?"
 _PATH = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]++|%[0-9A-Fa-f]{2})*+"
 _AS_IT_IS = re.compile(f"{_HOST}/{_PATH}(?:\\?{_PATH})?", re.ASCII).fullmatch
-_IN_THE_FOLDER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._~+-]++|%[0-9A-Fa-f]{2})*+").fullmatch
+_SEGMENT = r"[A-Za-z0-9](?:[A-Za-z0-9._~+-]++|%[0-9A-Fa-f]{2})*+"
+_RELATIVE = re.compile(rf"(/|(?:\.\./)*+)({_SEGMENT}(?:/{_SEGMENT})*+)", re.ASCII).fullmatch
 # RFC 3986 §2: what has a meaning of its own, and what is escaped already.
 _KEPT = "%/:?#[]@!$&'()*+,;=~"
 _WHITE_SPACE = " \t\n\r\f"
@@ -38,7 +39,8 @@ class Links:
     def __init__(self, base: str) -> None:
         """Raises `InvalidURL` for a base that is none."""
         self._base = base
-        self._folder = _in_ascii(join(base, "./"))
+        # Where `/`, `../`, `../../` … lead, as far as links of this page began so.
+        self._folders = {"": _in_ascii(join(base, "./"))}
 
     def url(self, target: str) -> str:
         """Return a link as an absolute http(s) URL in ASCII, without its fragment.
@@ -48,8 +50,11 @@ class Links:
         """
         if _AS_IT_IS(target):
             return target
-        if _IN_THE_FOLDER(target):
-            return self._folder + target
+        if relative := _RELATIVE(target):
+            start, rest = relative.groups()
+            if start not in self._folders:
+                self._folders[start] = _in_ascii(join(self._base, start))
+            return self._folders[start] + rest
         # As a browser and pip do; `join` wants no white space at all.
         written = target.strip(_WHITE_SPACE).replace(" ", "%20")
         return _in_ascii(join(self._base, written).partition("#")[0])

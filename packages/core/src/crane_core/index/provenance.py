@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from crane_core.batches import Batches
 from crane_core.errors import DiskFull, NotWritable
 from crane_core.files import PRIVATE_FILE, private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
 BUSY_SECONDS = 10.0
@@ -25,6 +28,9 @@ CREATE TABLE IF NOT EXISTS files (
 ) WITHOUT ROWID;
 """
 _SERVED = "SELECT 1 FROM projects WHERE index_url = ? AND project = ?"
+_HASHES = "SELECT url, sha256 FROM files WHERE url IN (SELECT value FROM json_each(?))"
+_RECORD_PROJECT = "INSERT OR IGNORE INTO projects VALUES (?, ?)"
+_RECORD_FILE = "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)"
 _HAS_PROJECTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'projects'"
 _RELEASE_FILES = "DELETE FROM files WHERE index_url = ? AND project = ? RETURNING 1"
 _RELEASE_PROJECT = "DELETE FROM projects WHERE index_url = ? AND project = ? RETURNING 1"
@@ -37,12 +43,8 @@ class Provenance(Protocol):
         """Whether this index has ever served that project."""
         ...
 
-    def is_recorded(self, index_url: str, project: str) -> bool:
-        """Whether this process knows, without a look at the disk, that it is remembered."""
-        ...
-
-    def record_project(self, index_url: str, project: str) -> None:
-        """Remember that it has."""
+    def record_project(self, index_url: str, project: str) -> Future[None]:
+        """Remember that it has; the future ends once that is on the disk."""
         ...
 
     def sha256(self, url: str) -> str | None:
@@ -70,78 +72,79 @@ class SqliteProvenance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self._recorded: set[tuple[str, str]] = set()
-        self._version = 0
         private_folder(path.parent)
         with _errors(self._path):
             path.touch(mode=PRIVATE_FILE)
-            self._database = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self._writing = _Connection(path)
             # Many processes read while one writes, and a kill -9 leaves a readable file.
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.executescript(_SCHEMA)
+            self._writing.database.execute("PRAGMA journal_mode=WAL")
+            self._writing.database.executescript(_SCHEMA)
+            self._reading = _Connection(path)
+            # One for the event loop, which is not to wait for what threads read.
+            self._quick = _Connection(path)
+        self._changes: Batches[tuple[str, tuple[str, ...]]] = Batches(self._change)
 
     def close(self) -> None:
         """Release the file."""
-        self._database.close()
+        self._changes.close()
+        for connection in (self._quick, self._reading, self._writing):
+            connection.database.close()
 
     def served(self, index_url: str, project: str) -> bool:
-        """Whether this index has ever served that project."""
-        return bool(self._rows(_SERVED, index_url, project))
+        """Whether this index has ever served that project; asked of the disk, in microseconds."""
+        return bool(self._rows(self._quick, _SERVED, index_url, project))
 
-    def is_recorded(self, index_url: str, project: str) -> bool:
-        """Whether this process knows, without a look at the disk, that it is remembered."""
-        if not self._lock.acquire(blocking=False):
-            return False  # another thread is at it, and may wait for another process
-        try:
-            # Changes when another process writes: it may have released the project.
-            ((version,),) = self._database.execute("PRAGMA data_version").fetchall()
-            if version != self._version:
-                self._recorded.clear()
-                self._version = version
-        except sqlite3.Error:
-            return False
-        else:
-            return (index_url, project) in self._recorded
-        finally:
-            self._lock.release()
-
-    def record_project(self, index_url: str, project: str) -> None:
-        """Remember that it has."""
-        if not self.served(index_url, project):
-            self._rows("INSERT OR IGNORE INTO projects VALUES (?, ?)", index_url, project)
-        self._recorded.add((index_url, project))
+    def record_project(self, index_url: str, project: str) -> Future[None]:
+        """Remember that it has; the future ends once that is on the disk."""
+        return self._changes.do((_RECORD_PROJECT, (index_url, project)))
 
     def sha256(self, url: str) -> str | None:
         """What the file at this URL hashed to."""
-        rows = self._rows("SELECT sha256 FROM files WHERE url = ?", url)
+        rows = self._rows(self._reading, "SELECT sha256 FROM files WHERE url = ?", url)
         return rows[0][0] if rows else None
 
     def sha256_of(self, urls: Iterable[str]) -> dict[str, str]:
         """What the files at these URLs hashed to, where known."""
-        found = ((url, self.sha256(url)) for url in urls)
-        return {url: digest for url, digest in found if digest}
+        rows = self._rows(self._reading, _HASHES, json.dumps(list(urls)))
+        return {row[0]: row[1] for row in rows}
 
     def record_file(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
-        """Remember a file's hash; the first one stays."""
-        self._rows(
-            "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", url, index_url, project, sha256
-        )
+        """Remember a file's hash; the first one stays. For a thread."""
+        self._changes.do((_RECORD_FILE, (url, index_url, project, sha256))).result()
 
     def release(self, index_url: str, project: str) -> bool:
         """Forget a project and its files. Returns whether anything was known."""
-        self._recorded.discard((index_url, project))
         return bool(
-            self._rows(_RELEASE_FILES, index_url, project)
-            + self._rows(_RELEASE_PROJECT, index_url, project)
+            self._rows(self._writing, _RELEASE_FILES, index_url, project)
+            + self._rows(self._writing, _RELEASE_PROJECT, index_url, project)
         )
 
-    def _rows(self, statement: str, *values: str) -> list[tuple[str, ...]]:
-        # One connection, used from threads one at a time.
-        with _errors(self._path), self._lock:
-            return self._database.execute(statement, values).fetchall()
+    def _rows(self, on: _Connection, statement: str, *values: str) -> list[tuple[str, ...]]:
+        with _errors(self._path), on.lock:
+            return on.database.execute(statement, values).fetchall()
+
+    def _change(self, changes: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+        """Make changes in one transaction, so that many wait for the disk once."""
+        with _errors(self._path), self._writing.lock:
+            database = self._writing.database
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                for statement, values in changes:
+                    database.execute(statement, values)
+                database.execute("COMMIT")
+            finally:
+                if database.in_transaction:
+                    database.rollback()
+
+
+class _Connection:
+    """A connection that threads use one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.lock = threading.Lock()
+        self.database = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
 
 
 def has_served(path: Path, index_url: str, project: str) -> bool:

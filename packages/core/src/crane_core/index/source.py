@@ -270,9 +270,8 @@ class PrivateFirst:
         found = await self.private.page(project)
         if isinstance(found, Missing):
             await self._refuse_private_names(project)
-        elif not self._provenance.is_recorded(self._prefix, project):
-            # In a thread: another process may hold the database for a moment.
-            await asyncio.to_thread(self._provenance.record_project, self._prefix, project)
+        elif not self._provenance.served(self._prefix, project):
+            await asyncio.wrap_future(self._provenance.record_project(self._prefix, project))
         self._decided[project] = (self._clock.now(), not isinstance(found, Missing))
         return None if isinstance(found, Missing) else found
 
@@ -283,7 +282,7 @@ class PrivateFirst:
                 f"{index.name} has no {project}, and its name is private (pattern in 'private')",
                 hint=f"check the name, or: crane index set {index.name} --private PATTERN …",
             )
-        if await asyncio.to_thread(self._provenance.served, self._prefix, project):
+        if self._provenance.served(self._prefix, project):
             raise ProjectBlocked(
                 f"{index.name} served {project} before and now answers 'not found'",
                 hint=f"if it has really moved away: crane index release {index.name} {project}",

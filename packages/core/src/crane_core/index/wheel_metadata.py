@@ -10,6 +10,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from email.parser import HeaderParser
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -27,6 +28,7 @@ MAX_BYTES = 8 << 20  # of 210 wheels ansible's takes most: 3.7 MB, for 21 thousa
 MAX_FILES = 0xFFFF
 MAX_METADATA = 2 << 20
 MAX_HEAD = 256 << 10
+LONG_HEAD = 32 << 10
 MAX_REQUIREMENTS, MAX_REQUIREMENT = 500, 4096
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 # Before a wheel's directory come RECORD, about half as long, licences and METADATA; with so much
@@ -141,8 +143,15 @@ def metadata_of_file(path: Path, filename: str = "") -> bytes:
 
 def dependencies_of(metadata: bytes) -> Dependencies:
     """Return what a METADATA depends on; lines that cannot be understood are left out."""
+    head = _head_of(metadata)
+    # A resolver comes back to a version; long ones are not worth the memory.
+    return _dependencies(head) if len(head) < LONG_HEAD else _dependencies.__wrapped__(head)
+
+
+@lru_cache(maxsize=512)
+def _dependencies(text: bytes) -> Dependencies:
     try:
-        head = _head(metadata)
+        head = _head(text)
     except NoMetadata:
         return Dependencies()
     lines = head.get_all("Requires-Dist", [])[:MAX_REQUIREMENTS]
@@ -153,6 +162,7 @@ def dependencies_of(metadata: bytes) -> Dependencies:
     )
 
 
+@lru_cache(maxsize=4096)
 def _requirement(line: str) -> Requirement | None:
     try:
         return Requirement(" ".join(line.split())) if len(line) <= MAX_REQUIREMENT else None
@@ -160,9 +170,13 @@ def _requirement(line: str) -> Requirement | None:
         return None
 
 
-def _head(metadata: bytes) -> Message:
+def _head_of(metadata: bytes) -> bytes:
     # The description after it, often most of METADATA, is nothing anyone asks about here.
-    head = re.split(rb"\r?\n\r?\n", metadata[: MAX_HEAD + 1], maxsplit=1)[0]
+    return re.split(rb"\r?\n\r?\n", metadata[: MAX_HEAD + 1], maxsplit=1)[0]
+
+
+def _head(metadata: bytes) -> Message:
+    head = _head_of(metadata)
     if len(head) > MAX_HEAD:
         raise NoMetadata("the head of METADATA is too long")
     try:

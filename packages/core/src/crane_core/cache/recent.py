@@ -1,0 +1,140 @@
+"""Pages in front of the disk: those of a moment ago, and those on their way to it.
+
+An install asks for a hundred pages in a second, and again for most of them. What it takes to read
+or write each one on the disk it need not wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING
+
+from crane_core.cache.database import Change
+from crane_core.cache.pages import Packed
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from crane_core.cache.database import CacheDatabase
+    from crane_core.cache.model import PageKey, StoredPage
+    from crane_core.cache.pages import SqlitePages
+    from crane_core.clock import Clock
+
+MOST_BYTES = 16 << 20
+# Seconds for which the disk is not looked at: another process may have removed the page there.
+HOLD = 60.0
+# A disk that is slower than the network must not fill the memory; what is too much is not kept.
+MOST_UNWRITTEN = 64 << 20
+_EACH = 1024
+
+
+class RecentPages:
+    """The pages of a cache (`PageStore`); of those in memory the least recently used leave first.
+
+    Changes count at once for this process, and are made on the disk soon after, in a thread.
+    """
+
+    def __init__(self, store: SqlitePages, database: CacheDatabase, clock: Clock) -> None:
+        self._store = store
+        self._database = database
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pages: OrderedDict[PageKey, tuple[StoredPage, float]] = OrderedDict()
+        self._size = 0
+        # What the disk does not have yet; None is a page that is to be dropped there.
+        self._unwritten: dict[PageKey, StoredPage | None] = {}
+        self._unwritten_size = 0
+        self._is_open = False
+
+    def open(self) -> None:
+        """Make the database ready, which may wait for another process that does; for a thread."""
+        self._database.open()
+        self._is_open = True
+
+    async def get(self, key: PageKey) -> StoredPage | None:
+        """Return the page, None if it is not there or damaged."""
+        if known := self._known(key):
+            return known[0]
+        if not self._is_open:
+            await asyncio.to_thread(self.open)
+        page = self._store.read_small(key)
+        if isinstance(page, Packed):
+            page = await asyncio.to_thread(self._store.read, key)
+        if page is not None:
+            self._put(key, page)
+        return page
+
+    def write(self, key: PageKey, page: StoredPage) -> None:
+        """Keep a page."""
+        if self._unwritten_size + len(page.body) > MOST_UNWRITTEN:
+            self.remove(key)
+        else:
+            self._change(key, page, partial(self._store.put, key, page))
+
+    def renew(self, key: PageKey, page: StoredPage) -> None:
+        """Take over the headers of a 304 (RFC 9111 §4.3.4); the body is the one that is there."""
+        self._change(key, page, partial(self._store.renewed, key, page))
+
+    def remove(self, key: PageKey) -> None:
+        """Drop a page."""
+        if self._known(key) or self._store.has(key):
+            self._change(key, None, partial(self._store.drop, key))
+
+    def flush(self) -> None:
+        """Wait until the changes are on the disk; for a thread."""
+        self._database.flush()
+
+    def _change(
+        self, key: PageKey, page: StoredPage | None, make: Callable[[sqlite3.Connection], None]
+    ) -> None:
+        if not self._store.limit:
+            return
+        with self._lock:
+            self._count(key, -1)
+            self._unwritten[key] = page
+            self._count(key, 1)
+            self._drop(key)
+        if page is not None:
+            self._put(key, page)
+        room = None if page is None else partial(self._store.make_room, key)
+        self._database.later(Change(make, room, partial(self._tried, key, page)))
+
+    def _tried(self, key: PageKey, page: StoredPage | None) -> None:
+        """Let the disk speak, unless there is something newer on its way."""
+        with self._lock:
+            if key in self._unwritten and self._unwritten[key] is page:
+                self._count(key, -1)
+                del self._unwritten[key]
+
+    def _count(self, key: PageKey, sign: int) -> None:
+        if (page := self._unwritten.get(key)) is not None:
+            self._unwritten_size += sign * len(page.body)
+
+    def _known(self, key: PageKey) -> tuple[StoredPage | None] | None:
+        """Return the page, or that there is none; None if the disk knows."""
+        with self._lock:
+            if key in self._unwritten:
+                return (self._unwritten[key],)
+            known = self._pages.get(key)
+            if known is None or not 0 <= self._clock.now() - known[1] < HOLD:
+                return None
+            self._pages.move_to_end(key)
+            return (known[0],)
+
+    def _put(self, key: PageKey, page: StoredPage) -> None:
+        with self._lock:
+            self._drop(key)
+            if len(page.body) > MOST_BYTES // 4:
+                return
+            self._pages[key] = page, self._clock.now()
+            self._size += len(page.body) + _EACH
+            while self._size > MOST_BYTES:
+                self._drop(next(iter(self._pages)))
+
+    def _drop(self, key: PageKey) -> None:
+        if known := self._pages.pop(key, None):
+            self._size -= len(known[0].body) + _EACH
