@@ -82,6 +82,7 @@ def without_simple(url: str) -> str:
     return origin + url[len(origin) :].removesuffix("/simple")
 
 
+@lru_cache(4096)
 def within(url: str, prefix: str) -> bool:
     """Whether `url` lies below the folder `prefix`, on the same origin.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -30,7 +31,7 @@ def negotiate(scope: dict[str, Any]) -> str:
     gets `text/html`, be it for `*/*` or for something that we do not have: a 406 would be an empty
     index to pip, which goes on with its next one.
     """
-    return _format(scope.get("query_string", b"")) or _accepted(scope)
+    return _format(scope.get("query_string", b"")) or _accepted(joined(scope, b"accept"))
 
 
 def _format(query: bytes) -> str | None:
@@ -42,9 +43,10 @@ def _format(query: bytes) -> str | None:
     return kind if kind in _OFFERED else None
 
 
-def _accepted(scope: dict[str, Any]) -> str:
+@lru_cache(64)
+def _accepted(accept: bytes) -> str:
     wanted: dict[str, float] = {}
-    for kind, quality in _ranges(joined(scope, b"accept").decode("latin-1")):
+    for kind, quality in _ranges(accept.decode("latin-1")):
         known = _LATEST.get(kind, kind)
         wanted[known] = max(quality, wanted.get(known, 0.0))
     best = max(_OFFERED, key=lambda kind: wanted.get(kind, 0.0))
