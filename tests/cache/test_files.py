@@ -36,6 +36,18 @@ def test_what_was_not_put_is_not_found(desk: Desk, digest: str) -> None:
     assert desk.notices == []
 
 
+def test_which_of_many_are_there_is_one_question(desk: Desk) -> None:
+    """Files that have left are not among them, nor those of which only somebody claims it."""
+    some = {desk.put(bytes([number])).sha256 for number in range(3)}
+    left = desk.put(b"left")
+    left.path.unlink()
+    assert desk.files.find(left.sha256) is None
+    others = [sha256(str(number).encode()) for number in range(2000)]
+    for view in (desk, desk.another()):
+        assert view.files.held([*others, *some, left.sha256, "../x", '"']) - {left.sha256} == some
+    assert desk.files.held([]) == set()
+
+
 def test_a_spool_is_read_while_it_is_written(desk: Desk) -> None:
     """Each reader is where it is, whoever writes and reads meanwhile, beyond the commit."""
     spool = desk.files.spool(None)

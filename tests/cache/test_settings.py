@@ -8,11 +8,11 @@ from crane_core.cache.settings import (
     DEFAULT_SIZE,
     DEFAULT_STALE_LIMIT,
     CacheSettings,
-    parse_duration,
     parse_size,
     read_settings,
     show_size,
 )
+from crane_core.config.durations import parse_duration
 from crane_core.errors import UsageError
 
 SIZES = {

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
-from cache.kit import ADA, BOB, INDEX, NOON, PUBLIC_URL, URL, Desk, Reply, Wire
+from cache.kit import (
+    ADA,
+    BOB,
+    INDEX,
+    LIMIT,
+    NOON,
+    PUBLIC_URL,
+    URL,
+    Desk,
+    Reply,
+    Wire,
+    http_date,
+)
 
 from crane_core.cache.settings import DEFAULT_STALE_LIMIT
 from crane_core.errors import (
@@ -213,3 +228,87 @@ def test_offline_public_pages_need_no_login(desk: Desk) -> None:
     Wire(desk, Reply(KEPT)).get(PUBLIC_URL, None)
     desk.clock.time += DAY
     assert offline(desk, None).get(PUBLIC_URL, None).stale
+
+
+KEEPING = replace(INDEX, keep_pages=True)
+NO_STORE = {
+    "a Crane server's": "no-cache, no-store, max-age=0, must-revalidate",
+    "in capitals": "NO-STORE",
+    "with a lifetime": "no-store, max-age=600, stale-if-error=1",
+}
+
+
+@pytest.mark.parametrize("control", NO_STORE.values(), ids=list(NO_STORE))
+class TestKeepPages:
+    """What the user says about an index of theirs; RFC 9111 §5.2.2.5 for everybody else."""
+
+    def test_they_are_kept_for_when_the_index_is_down_or_not_to_be_asked(
+        self, desk: Desk, control: str
+    ) -> None:
+        wire = Wire(desk, Reply({"cache-control": control, "etag": '"1"'}))
+        assert wire.get(index=KEEPING).fresh_until <= NOON
+        wire.later(DAY, IndexUnreachable("down"))
+        assert wire.get(index=KEEPING).stale
+        answer = asyncio.run(offline(desk).pages.page(URL, LIMIT, KEEPING))
+        assert (answer.body, answer.stale) == (OLD, True)
+
+    def test_while_the_index_answers_they_are_not_used_in_any_way(
+        self, desk: Desk, control: str
+    ) -> None:
+        headers = {"cache-control": control, "etag": '"1"', "last-modified": http_date(NOON)}
+        wire = Wire(desk, Reply(headers), Reply(headers, body=b"new"))
+        wire.get(index=KEEPING)
+        assert wire.get(index=KEEPING).body == b"new"
+        assert wire.asked == [{}, {}]
+
+    def test_without_that_word_they_are_not_kept(self, desk: Desk, control: str) -> None:
+        wire = Wire(desk, Reply({"cache-control": control}))
+        wire.get()
+        wire.later(1, IndexUnreachable("down"), IndexUnreachable("down"))
+        for index in (INDEX, KEEPING):
+            with pytest.raises(IndexUnreachable):
+                wire.get(index=index)
+
+    def test_the_word_can_be_taken_back(self, desk: Desk, control: str) -> None:
+        wire = Wire(desk, Reply({"cache-control": control}))
+        wire.get(index=KEEPING)
+        wire.later(1, IndexUnreachable("down"), IndexUnreachable("down"))
+        for index in (INDEX, KEEPING):
+            with pytest.raises(IndexUnreachable):
+                wire.get(index=index)
+        assert desk.entries() == set()
+
+
+@pytest.mark.parametrize("control", ["max-age=60, must-revalidate", "no-cache"])
+def test_pages_that_may_be_kept_are_used_as_ever_beside_it(desk: Desk, control: str) -> None:
+    """They are confirmed by a 304; while the index is down its user's word counts for them too."""
+    kept = {"cache-control": control, "etag": '"1"'}
+    wire = Wire(desk, Reply(kept))
+    wire.get(index=KEEPING)
+    wire.later(61, Reply(kept, status=304), IndexUnreachable("down"))
+    assert not wire.get(index=KEEPING).stale
+    assert wire.asked[-1] == {"if-none-match": '"1"'}
+    wire.later(61)
+    assert wire.get(index=KEEPING).stale
+
+
+def test_a_page_that_turns_to_no_store_with_a_304_stays_for_its_user(desk: Desk) -> None:
+    wire = Wire(desk, Reply(KEPT))
+    wire.get(index=KEEPING)
+    turned = Reply({"cache-control": "no-store", "etag": '"1"'}, status=304)
+    wire.later(61, turned, IndexUnreachable("down"))
+    assert wire.get(index=KEEPING).body == OLD
+    assert wire.get(index=KEEPING).stale
+
+
+@pytest.mark.parametrize(("own", "served"), [("1h", False), ("2h", True), (None, False)])
+def test_an_index_has_a_limit_of_its_own(desk: Desk, own: str | None, served: bool) -> None:
+    index = replace(INDEX, stale_limit=own)
+    wire = Wire(desk, Reply(KEPT), stale_limit=60.0)
+    wire.get(index=index)
+    wire.later(3601, IndexUnreachable("down"))
+    if served:
+        assert wire.get(index=index).stale
+    else:
+        with pytest.raises(IndexUnreachable):
+            wire.get(index=index)

@@ -51,6 +51,7 @@ def test_wrong_arguments_exit_with_2(line: str, user: User, world: World) -> Non
 COMMANDS = [
     "", "index", "index register", "index list", "index show", "index set", "index remove",
     "index import", "index release", "login", "logout", "status", "token", "serve", "demo",
+    "run", "env", "agent", "agent status", "agent stop",
 ]  # fmt: skip
 
 

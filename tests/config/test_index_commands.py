@@ -129,6 +129,21 @@ def test_set_changes_what_is_given_and_nothing_else(owner: User) -> None:
     assert known(owner)["firm"] == FIRM
 
 
+def test_set_what_counts_while_it_cannot_be_asked(owner: User) -> None:
+    """Both are off unless set, and can be taken back."""
+    assert (FIRM.stale_limit, FIRM.keep_pages) == (None, False)
+    owner.crane("index", "set", "firm", "--stale-limit", "30d", "--keep-pages", check=True)
+    firm = known(owner)["firm"]
+    assert (firm.stale_limit, firm.keep_pages) == ("30d", True)
+    assert firm.stale_seconds(5) == 30 * 86_400
+    shown = owner.crane("index", "show", "firm", check=True).stdout.splitlines()
+    assert {"stale-limit = 30d", "keep-pages = yes"} <= set(shown)
+    owner.crane("index", "set", "firm", "--no-stale-limit", "--no-keep-pages", check=True)
+    assert known(owner)["firm"] == FIRM
+    assert FIRM.stale_seconds(5) == 5
+    assert known(owner)["lab"] == LAB
+
+
 def test_set_a_name(owner: User) -> None:
     """The entry is renamed, not doubled."""
     owner.crane("index", "set", "firm", "--name", "company", check=True)
@@ -149,6 +164,7 @@ def test_set_a_name_that_is_taken(owner: User) -> None:
         ("--issuer", "sso.example", 6),
         ("--fallback", "nowhere", 6),
         ("--fallback", FIRM.url, 2),
+        ("--stale-limit", "soon", 2),
         ("--name", "A B", 2),
         ("--name", "simple", 2),
         ("--name", "../x", 2),

@@ -62,6 +62,8 @@ BROKEN = {
     '[index.a]\nurl = "https://a.example"\nprivate = "acme"\n': 1,
     '[index.a]\nurl = "https://a.example"\ndefault = "yes"\n': 1,
     '[index.a]\nurl = "https://a.example"\nissuer = "http://sso.example"\n': 1,
+    '[index.a]\nurl = "https://a.example"\nissuer = "https://s.example"\nstale-limit = "soon"\n': 1,
+    '[index.a]\nurl = "https://a.example"\nissuer = "https://s.example"\nkeep-pages = "yes"\n': 1,
     '[index.Firm]\nurl = "https://a.example"\n': 1,
     '[index.simple]\nurl = "https://a.example"\n': 1,
     '[index."a b"]\nurl = "https://a.example"\n': 1,
@@ -210,6 +212,8 @@ def test_settings_survive_a_round_trip(tmp_path: Path) -> None:
         fallback="https://m.example/simple",
         private=("acme-*", "x"),
         root_required=False,
+        stale_limit="12h",
+        keep_pages=True,
         insecure_http=True,
         default=True,
     )

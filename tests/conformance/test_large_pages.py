@@ -100,7 +100,8 @@ def test_nothing_of_it_is_kept() -> None:
     """The page that it was read into takes 100 MiB, and the next request reads it anew."""
 
     class Neither:
-        generation = 0
+        def version(self, found: SourcedPage, project: str) -> int:
+            return 0
 
         async def offered(self, found: SourcedPage) -> Any:
             return found.page

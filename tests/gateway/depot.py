@@ -247,7 +247,11 @@ class Depot:
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run something in the gateway's loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(SECONDS)
+        return self.start(coroutine).result(SECONDS)
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Begin something in the gateway's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def settle(self) -> None:
         """Wait until no download is under way."""

@@ -21,9 +21,11 @@ from gateway.tools import until
 from gateway.upstream import SECONDS, whole
 
 from crane_core.config.model import Index
+from crane_core.errors import IndexUnreachable, LoginNeeded
 from crane_core.gateway import keeper
 from crane_core.gateway.file_answers import StreamBroken
 from crane_core.gateway.file_hashes import FileHashes
+from crane_core.secret import Secret
 
 CONTENT = noise(700_000)
 AGAIN = 601.0  # seconds after which the index is asked whether its word still counts
@@ -132,9 +134,8 @@ class TestWhoeverWasGivenTheFile:
         assert site.get().content == CONTENT
         assert methods(site) == ["HEAD"]
 
-    @pytest.mark.parametrize("suffix", [".metadata", ".asc"])
-    def test_gets_what_lies_beside_it_the_same_way(self, tmp_path: Path, suffix: str) -> None:
-        path = PATH + suffix
+    def test_gets_its_metadata_the_same_way(self, tmp_path: Path) -> None:
+        path = f"{PATH}.metadata"
         with depot(tmp_path, {path: whole(200, b"beside", "text/plain")}) as site:
             for _ in range(2):
                 assert site.get(path).content == b"beside"
@@ -541,6 +542,99 @@ class TestWhatDoesNotGoIntoTheCache:
         with depot(tmp_path, {PATH: File(CONTENT)}) as site:
             assert site.get(method="HEAD").headers["content-length"] == str(len(CONTENT))
             self.check(site)
+
+
+class TestFetchedForItsMetadata:
+    """A wheel that was offered and has left the cache is brought back, without a tool."""
+
+    def test_it_is_there_then_and_once_for_all_who_wait(self, tmp_path: Path) -> None:
+        with depot(tmp_path, {PATH: File(CONTENT, pause_at=0)}) as site:
+            file = site.upstream.routes[PATH]
+            waiting = [site.start(site.streamer.fetch(site.url(), site.index)) for _ in range(3)]
+            until(lambda: methods(site) == ["GET"], "it is asked for")
+            file.opened.set()  # type: ignore[attr-defined]
+            for task in waiting:
+                task.result(SECONDS)
+            hit = site.run(site.streamer.admit(site.url(), site.index))
+            assert hit.file.path.read_bytes() == CONTENT
+            assert methods(site) == ["GET"]
+
+    def test_it_goes_on_when_who_waited_has_left(self, tmp_path: Path) -> None:
+        """A tool gives up after 15 s of silence, and asks again."""
+        with depot(tmp_path, {PATH: File(CONTENT, pause_at=0)}) as site:
+            file = site.upstream.routes[PATH]
+            waiting = site.start(site.streamer.fetch(site.url(), site.index))
+            until(lambda: methods(site) == ["GET"], "it is asked for")
+            waiting.cancel()
+            file.opened.set()  # type: ignore[attr-defined]
+            site.settle()
+            assert site.run(site.streamer.admit(site.url(), site.index)) is not None
+
+    def test_nobody_who_is_not_logged_in_gets_it_so(self, tmp_path: Path) -> None:
+        with depot(tmp_path, {PATH: File(CONTENT)}) as site:
+            site.log_in(None)
+            with pytest.raises(LoginNeeded):
+                site.run(site.streamer.fetch(site.url(), site.index))
+            assert site.upstream.requests == []
+            assert site.cached() == []
+
+    def test_who_logs_in_for_it_has_it_then(self, tmp_path: Path) -> None:
+        """Whose it is must be known before, or it would be kept for nobody."""
+
+        async def token(*_: object, **__: object) -> Secret:
+            site.log_in("ada")
+            return Secret("ada-token")
+
+        with depot(tmp_path, {PATH: File(CONTENT)}) as site:
+            site.log_in(None)
+            site.streamer._upstream._tokens = Mock(token=token)
+            site.run(site.streamer.fetch(site.url(), site.index))
+            assert site.run(site.streamer.admit(site.url(), site.index)) is not None
+            assert methods(site) == ["HEAD", "GET"]
+
+    def test_other_bytes_than_before_are_none(self, tmp_path: Path) -> None:
+        with depot(tmp_path, {PATH: File(CONTENT)}) as site:
+            fetch(site)
+            for path in site.cached():
+                path.unlink()
+            site.upstream.routes[PATH] = File(CONTENT[:-1] + b"!")
+            with pytest.raises(StreamBroken):
+                site.run(site.streamer.fetch(site.url(), site.index))
+            assert site.cached() == []
+
+    def test_offline_it_is_not_asked_for(self, tmp_path: Path) -> None:
+        with depot(tmp_path, {PATH: File(CONTENT)}, offline=True) as site:
+            with pytest.raises(IndexUnreachable):
+                site.run(site.streamer.fetch(site.url(), site.index))
+            assert site.upstream.requests == []
+
+
+class TestWhatMayChange:
+    """PEP 740: a `.provenance` is no distribution. Nor is a signature."""
+
+    @pytest.mark.parametrize("suffix", [".provenance", ".asc", ".metadata.asc"])
+    def test_is_what_the_index_has_now_and_is_not_kept(self, tmp_path: Path, suffix: str) -> None:
+        path = PATH + suffix
+        with depot(tmp_path, {path: File(b"one")}) as site:
+            assert site.get(path).content == b"one"
+            site.settle()
+            site.upstream.routes[path] = File(b"two")
+            assert site.get(path).content == b"two"
+            assert site.get(path, if_none_match='"x"').content == b"two"
+            site.settle()
+            assert len(site.asked(path=path)) == 3
+            assert site.asked(path=path)[-1]["if-none-match"] == '"x"'
+            assert site.cached() == []
+            assert site.provenance.sha256(site.url(path)) is None
+
+    def test_its_metadata_may_not(self, tmp_path: Path) -> None:
+        path = f"{PATH}.metadata"
+        with depot(tmp_path, {path: File(b"one")}) as site:
+            assert site.get(path).content == b"one"
+            site.settle()
+            site.upstream.routes[path] = File(b"two")
+            assert site.get(path).content == b"one"
+            assert len(site.asked(path=path)) == 1
 
 
 def test_of_two_hashes_at_once_the_first_one_counts() -> None:

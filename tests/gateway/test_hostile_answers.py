@@ -12,7 +12,7 @@ from gateway.harness import Gate, Home, index_of
 from gateway.upstream import Scripted, start, whole
 from support.world import World
 
-import crane_core.gateway.app as app_module
+import crane_core.gateway.answers as answers_module
 import crane_core.gateway.pages as pages_module
 from crane_core.index.source import MAX_PAGE_BYTES
 from crane_devserver.running import serve_in_thread
@@ -65,7 +65,7 @@ def test_a_page_that_comes_a_byte_at_a_time_ends_before_the_tool_gives_up(
 ) -> None:
     """A tool that gives up shows no reason, and may go on with its next index."""
     scripted, gate = upstream
-    monkeypatch.setattr(app_module, "PAGE_SECONDS", 0.5)
+    monkeypatch.setattr(answers_module, "PAGE_SECONDS", 0.5)
 
     async def trickle(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await send(start(200, content_type="text/html"))

@@ -177,6 +177,8 @@ class TestTheReasonOfAnError:
         head, _, body = data.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ")
         assert b"transfer-encoding: chunked" in head
+        # RFC 9110 §6.6.1: an origin server with a clock MUST send one.
+        assert re.search(rb"\r\ndate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", head)
         first_line, end, rest = body.partition(b"\r\n")
         assert first_line.startswith(b"crane: ")
         assert b"HTTP 403" in first_line

@@ -1,16 +1,63 @@
-"""One piece of work for all who want its result at the same time."""
+"""Work that many want at the same time: once for all of them, and not too much at once."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+
+
+class Turns(Generic[K]):
+    """Lets some work at a time begin, in its order; what somebody waits for begins at once."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free = at_once
+        self._waiting: OrderedDict[object, tuple[K, asyncio.Future[None]]] = OrderedDict()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, key: K) -> AsyncIterator[None]:
+        """Wait for this work's turn, and hold it until the block ends."""
+        if self._free > 0:
+            self._free -= 1
+        else:
+            await self._wait(key)
+        try:
+            yield
+        finally:
+            self._end()
+
+    def hurry(self, key: K) -> None:
+        """Let the work under that key begin, if it waits, however much of it there is."""
+        for place in [place for place, (known, _) in self._waiting.items() if known == key]:
+            self._begin(place)
+
+    async def _wait(self, key: K) -> None:
+        place, begun = object(), asyncio.get_running_loop().create_future()
+        self._waiting[place] = key, begun
+        try:
+            await begun
+        except asyncio.CancelledError:
+            if self._waiting.pop(place, None) is None:
+                self._end()  # its turn had just come
+            raise
+
+    def _end(self) -> None:
+        self._free += 1
+        while self._free > 0 and self._waiting:
+            self._begin(next(iter(self._waiting)))
+
+    def _begin(self, place: object) -> None:
+        _, begun = self._waiting.pop(place)
+        self._free -= 1
+        begun.set_result(None)
 
 
 class SingleFlight(Generic[K, T]):

@@ -51,7 +51,8 @@ def run_info(args: argparse.Namespace, here: Context) -> Result:
 def run_purge(args: argparse.Namespace, here: Context) -> Result:
     """Remove pages and files, and say how much that was."""
     from crane_core.cache.maintenance import purge
-    from crane_core.cache.settings import parse_duration, show_size
+    from crane_core.cache.settings import show_size
+    from crane_core.config.durations import parse_duration
 
     prefix = here.config.load().find(args.index).token_prefix if args.index else None
     since = None

@@ -100,6 +100,20 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     for option, text in MORE_SETTINGS.items():
         more.add_argument(option, help=text, choices=CHOICES.get(option))
     more.add_argument(
+        "--stale-limit",
+        metavar="AGE",
+        help="answer from before for so long while the index is down (CRANE_STALE_LIMIT)",
+    )
+    more.add_argument(
+        "--no-stale-limit", dest="stale_limit", action="store_const", const="", help="as for others"
+    )
+    more.add_argument(
+        "--keep-pages",
+        action=a.BooleanOptionalAction,
+        default=None,
+        help="keep its pages for when it cannot be asked, although it says no-store",
+    )
+    more.add_argument(
         "--share-login",
         action=a.BooleanOptionalAction,
         default=None,
@@ -118,6 +132,8 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
     values = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     if "private" in values:
         values["private"] = tuple(values["private"])
+    if "stale_limit" in values:
+        values["stale_limit"] = values["stale_limit"] or None
     return values
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from crane_core.auth.choose import began_with_a_person, may_be_unattended
@@ -64,7 +65,8 @@ class Broker:
         """
         if ready := self._known_ready(index):
             digest = hashlib.sha256(ready.reveal().encode()).hexdigest()
-            return f"ready:{digest[:32]}"
+            # Of the index's login like any other: a logout ends what was given for it.
+            return f"{login_prefix(index)}ready:{digest[:32]}"
         session = self.session(index)
         if session is None:
             return None
@@ -230,6 +232,7 @@ def _is_used_up(task: asyncio.Task[Secret | None], rejected: Secret | None) -> b
     return rejected is not None and task.result() == rejected
 
 
+@lru_cache(256)
 def login_prefix(index: Index) -> str:
     """Return how each identity begins that this index's session may have."""
     return identity_prefix(session_key(index))

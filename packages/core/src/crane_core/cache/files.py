@@ -17,7 +17,7 @@ from crane_core.errors import NotWritable, StorageError
 from crane_core.files import PRIVATE_FOLDER, private_folder, storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from crane_core.cache.database import CacheDatabase
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Mark = tuple[int, int, int]
 
+_HELD = "SELECT name FROM entries WHERE name IN (SELECT value FROM json_each(?))"
 _GRANT = (
     "INSERT INTO grants SELECT ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM entries WHERE name = ?) "
     "ON CONFLICT (url, identity) DO UPDATE SET sha256 = excluded.sha256, "
@@ -82,6 +83,13 @@ class DiskFileStore:
         elif not self._adopt(name, status.st_size):
             return None
         return CachedFile(sha256, path, status.st_size)
+
+    def held(self, sha256s: Iterable[str]) -> set[str]:
+        """Return those of which there is a file, as far as is known without a look at it."""
+        names = {entries.file_entry(sha256): sha256 for sha256 in sha256s}
+        if not self._limit or not names:
+            return set()
+        return {names[name] for (name,) in self._database.rows(_HELD, json.dumps(list(names)))}
 
     def spool(self, expected_size: int | None) -> DiskSpool | None:
         """Return a new spool, None where the cache cannot be used or is too small for it.

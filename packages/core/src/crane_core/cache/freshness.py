@@ -31,7 +31,7 @@ def lifetime(page: StoredPage) -> float:
     Nothing is guessed: an index page must be news.
     """
     control = directives(page.headers)
-    if "no-cache" in control or _varies(page.headers):
+    if "no-cache" in control or "no-store" in control or _varies(page.headers):
         return 0.0
     if "max-age" in control:
         return _seconds(control["max-age"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from crane_core.cache.keeping import PageKeeper, Question
+from crane_core.cache.keeping import PageKeeper, Question, is_for_offline
 from crane_core.cache.model import PUBLIC
 from crane_core.cache.settings import DEFAULT_STALE_LIMIT
 from crane_core.cache.validation import conditions
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 # Seconds. What a private index says decides who owns a name, so it must be news (ADR 0003),
 # whatever the index allows: an answer counts for a moment, and then is asked about.
 PRIVATE_MAX_AGE = 10.0
+
+
+T = TypeVar("T")
 
 
 class PageUpstream(Protocol):
@@ -73,13 +77,13 @@ class CachedPages:
         old as the index allows. Raises what the upstream raises; offline `IndexUnreachable`.
         """
         question = Question(url, limit, index, self._who(index))
-        stored = await asyncio.to_thread(self._keeper.read, question)
+        stored = await self._keeper.read(question)
         if self._offline:
             return await self._without_asking(question, stored)
         if stored is not None and self._keeper.is_fresh(stored, index, max_age):
             return self._keeper.from_store(stored, index, stale=False)
         try:
-            answer = await self._ask(question, stored)
+            answer = await self._ask(question, _askable(stored))
         except (IndexUnreachable, ProviderUnreachable):
             if stale := await self._stale(question, stored):
                 return stale
@@ -98,19 +102,30 @@ class CachedPages:
     async def _ask(self, question: Question, stored: StoredPage | None) -> PageAnswer:
         # Before the request: the time it takes counts as age.
         asked_at = self._clock.now()
-        headers = {} if stored is None else await asyncio.to_thread(conditions, stored)
+        headers = {} if stored is None else conditions(stored)
         answer = await self._upstream.page(question.url, question.limit, question.index, headers)
         asked_by = self._asked_by(question)
         if answer.status != 304 or stored is None:
-            return await asyncio.to_thread(self._keeper.keep, asked_by, answer, asked_at)
+            return await self._perhaps_in_a_thread(self._keeper.keep, asked_by, answer, asked_at)
         # A 304 to somebody else, or of another page than ours, says nothing of ours.
         if asked_by.identity == question.identity and answer.url == stored.final_url:
-            kept = await asyncio.to_thread(
-                self._keeper.keep_confirmed, asked_by, stored, answer.headers, asked_at
+            kept = await self._perhaps_in_a_thread(
+                partial(self._keeper.keep_confirmed, stored), asked_by, answer, asked_at
             )
             if kept is not None:
                 return kept
         return await self._ask(asked_by, None)
+
+    async def _perhaps_in_a_thread(
+        self,
+        keep: Callable[[Question, PageAnswer, float], T],
+        question: Question,
+        answer: PageAnswer,
+        asked_at: float,
+    ) -> T:
+        if self._keeper.takes_time(question, answer, asked_at):
+            return await asyncio.to_thread(keep, question, answer, asked_at)
+        return keep(question, answer, asked_at)
 
     def _asked_by(self, question: Question) -> Question:
         """Return the question with whoever has been answered, as far as that is certain."""
@@ -133,6 +148,10 @@ class CachedPages:
             raise _not_in_cache(question)
         fresh = self._keeper.is_fresh(stored, question.index, None)
         return self._keeper.from_store(stored, question.index, stale=not fresh)
+
+
+def _askable(stored: StoredPage | None) -> StoredPage | None:
+    return None if stored is not None and is_for_offline(stored) else stored
 
 
 def _not_in_cache(question: Question) -> IndexUnreachable:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 PUBLIC = ""
@@ -41,9 +41,12 @@ class StoredPage:
 
 
 class PageStore(Protocol):
-    """Keeps pages. A store that cannot read or write is an empty one: nothing is raised."""
+    """Keeps pages. A store that cannot read or write is an empty one: nothing is raised.
 
-    def read(self, key: PageKey) -> StoredPage | None:
+    Changes count at once for this process, and reach the disk a moment later.
+    """
+
+    async def get(self, key: PageKey) -> StoredPage | None:
         """Return the page, None if it is not there or damaged."""
         ...
 
@@ -51,12 +54,16 @@ class PageStore(Protocol):
         """Keep a page."""
         ...
 
-    def renew(self, key: PageKey, stored_at: float, headers: Mapping[str, str]) -> None:
-        """Take over the headers of a 304 (RFC 9111 §4.3.4)."""
+    def renew(self, key: PageKey, page: StoredPage) -> None:
+        """Take over the headers of a 304 (RFC 9111 §4.3.4); the body is the one that is there."""
         ...
 
     def remove(self, key: PageKey) -> None:
         """Drop a page."""
+        ...
+
+    def flush(self) -> None:
+        """Wait until the changes are on the disk; for a thread."""
         ...
 
 
@@ -115,6 +122,10 @@ class FileStore(Protocol):
         """
         ...
 
+    def held(self, sha256s: Iterable[str]) -> set[str]:
+        """Return those of which there is a file, as far as is known without a look at it."""
+        ...
+
     def spool(self, expected_size: int | None) -> Spool | None:
         """Return a new spool, None where the cache cannot be used or is too small for it."""
         ...
@@ -135,8 +146,12 @@ class FileStore(Protocol):
 class ContactLog(Protocol):
     """When an index last answered an identity with success; its URL is the `token_prefix`."""
 
+    def is_due(self, index_url: str, identity: str, when: float) -> bool:
+        """Whether a contact is to be noted; each of many need not be."""
+        ...
+
     def note(self, index_url: str, identity: str, when: float) -> None:
-        """Remember a contact; cheap, may be written late."""
+        """Remember a contact, if that is due; for a thread then."""
         ...
 
     def last(self, index_url: str, identity: str) -> float | None:

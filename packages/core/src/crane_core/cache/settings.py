@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crane_core.config.durations import parse_duration
 from crane_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ STALE_VARIABLE = "CRANE_STALE_LIMIT"
 DEFAULT_SIZE = 10 * 10**9
 DEFAULT_STALE_LIMIT = 7 * 86_400.0
 _UNITS = "KMGT"
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?))?B?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +45,6 @@ def parse_size(text: str, what: str) -> int:
     number, unit, binary = found.groups()
     base = 1024 if binary else 1000
     return int(float(number) * base ** (1 + _UNITS.index(unit.upper()) if unit else 0))
-
-
-def parse_duration(text: str, what: str) -> float:
-    """Return seconds: `30d`, `12h`, `90m`, `45s`, `0`. Raises `UsageError`, which names `what`."""
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"{what}: {text!r} is no length of time", hint="write it as 30d or 12h")
-    number, unit = found.groups()
-    return float(number) * _SECONDS[(unit or "s").lower()]
 
 
 def show_size(size: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from crane_core.config.durations import parse_duration
 from crane_core.errors import NotRegistered, UsageError
 from crane_core.tls import TLSSettings
 from crane_core.urls import (
@@ -47,6 +48,8 @@ class Index:
     PEP 503 index. `private` holds name patterns that never fall back. `root_required` says that
     a project counts as missing only where the index's own root page can be read. `share_login`
     lets the index use the login of other indexes at the same provider. Files are named by path.
+    `stale_limit` is for how long it is answered for from before while it is down, as `12h`;
+    `keep_pages` says that its pages may be kept for that although it says `no-store` itself.
     """
 
     name: str
@@ -73,6 +76,8 @@ class Index:
     fallback: str = "pypi"
     private: tuple[str, ...] = ()
     root_required: bool = True
+    stale_limit: str | None = None
+    keep_pages: bool = False
     insecure_http: bool = False
     default: bool = False
 
@@ -86,6 +91,8 @@ class Index:
                 require_secure(value, what=what, insecure_http=self.insecure_http)
         _one_of("grant", self.grant, GRANTS)
         _one_of("client-auth", self.client_auth, CLIENT_AUTHS)
+        if self.stale_limit is not None:
+            parse_duration(self.stale_limit, "stale-limit")
         if not is_loopback(origin_of(self.redirect_uri).host):
             raise UsageError("the redirect URI is not on this machine", hint="use http://127.0.0.1")
         if self.fallback not in {"pypi", "none"}:
@@ -100,6 +107,12 @@ class Index:
         if self.fallback == "none":
             return None
         return PYPI if self.fallback == "pypi" else self.fallback
+
+    def stale_seconds(self, usual: float) -> float:
+        """Return for how long the index is answered for from before, `usual` if not set."""
+        if self.stale_limit is None:
+            return usual
+        return parse_duration(self.stale_limit, "stale-limit")
 
     @property
     def tls(self) -> TLSSettings:

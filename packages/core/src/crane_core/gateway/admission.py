@@ -94,7 +94,8 @@ class Admission:
     async def _stale(
         self, wanted: Wanted, file: CachedFile, record: FileRecord | None
     ) -> Hit | None:
-        may_be = await self._grants.may_be_stale(wanted, record, self._stale_limit)
+        limit = wanted.index.stale_seconds(self._stale_limit)
+        may_be = await self._grants.may_be_stale(wanted, record, limit)
         return Hit(file, record.headers, is_stale=True) if record and may_be else None
 
     async def _shared(

@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from crane_core.errors import CraneError
-from crane_core.flight import SingleFlight
+from crane_core.flight import SingleFlight, Turns
 from crane_core.index.answer import Missing
 from crane_core.index.candidates import best_candidate, requirements_for
 from crane_core.index.environment import environment_of
@@ -117,7 +117,7 @@ class Ahead:
         self._limits = limits
         # The sources that a tool asks together, as pip asks all its indexes for each name.
         self._together = together
-        self._slots = asyncio.Semaphore(limits.at_once)
+        self._turns: Turns[Key] = Turns(limits.at_once)
         self._tools: dict[str, Tool] = {}
         self._pages: dict[Key, _Page] = {}
         self._asking: SingleFlight[Key, SourcedPage | Missing] = SingleFlight()
@@ -168,6 +168,7 @@ class Ahead:
             self.statistics.wasted += page is not None
             return None
         self.statistics.used += 1
+        self._turns.hurry(key)
         try:
             return await asyncio.shield(page.task)
         except CraneError:
@@ -192,7 +193,7 @@ class Ahead:
         candidate = await self._candidate(tool, found, wanted)
         if candidate is None:
             return
-        async with self._slots:
+        async with self._turns.turn(key):
             metadata = await self._metadata.of(candidate, found.index)
         if metadata is None:
             return
@@ -232,8 +233,7 @@ class Ahead:
     async def _fetch(self, tool: Tool, key: Key, *, public: bool) -> None:
         if key in self._asking or key in self._pages:
             return
-        source = self._sources[key[0]]
-        page = _Page(asyncio.create_task(self._limited(source, key[1], public=public)))
+        page = _Page(asyncio.create_task(self._limited(key, public=public)))
         self._pages[key] = page
         tool.keys.add(key)
         self.statistics.pages += 1
@@ -252,11 +252,10 @@ class Ahead:
             tool.pages[key] = found
             await self._follow(tool, key, found, tool.wanted[key])
 
-    async def _limited(
-        self, source: Source, project: str, *, public: bool
-    ) -> SourcedPage | Missing | None:
-        async with self._slots, asyncio.timeout(self._limits.page_seconds):
-            return await (source.page(project) if public else source.owned_page(project))
+    async def _limited(self, key: Key, *, public: bool) -> SourcedPage | Missing | None:
+        async with self._turns.turn(key), asyncio.timeout(self._limits.page_seconds):
+            source = self._sources[key[0]]
+            return await (source.page(key[1]) if public else source.owned_page(key[1]))
 
     def _start(self, tool: Tool, work: Coroutine[None, None, None]) -> None:
         async def quietly() -> None:

@@ -6,6 +6,7 @@ it. The protocol below hands the application a `Connection` through `scope["exte
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -13,11 +14,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from crane_core.gateway.peer import peer_uid
 
 if TYPE_CHECKING:
+    from asyncio import TimerHandle
     from collections.abc import Callable
 
     from crane_core.gateway.finished import Finished, FinishedAnswers
 
 LONGEST_HEAD = 64 << 10
+HEAD_SECONDS = 30.0
 EXTENSION = "crane.connection"
 ABSOLUTE_FORM = "crane.absolute-form"
 
@@ -62,7 +65,8 @@ class Connection:
         size is due ends every pip (22.2 to 26.3 tried), and pip prints the line it found there.
         """
         self._transport.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncache-control: no-store\r\n"
+            b"HTTP/1.1 200 OK\r\ndate: " + formatdate(usegmt=True).encode() + b"\r\n"
+            b"content-type: text/html\r\ncache-control: no-store\r\n"
             b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
             + reason.encode("ascii", "replace")
             + b"\r\n"
@@ -85,20 +89,30 @@ class GatewayProtocol(HttpToolsProtocol):
     still be given, without a parser, a task or an application in between.
     """
 
+    # How long a connection may be without a whole head of a request, in seconds.
+    head_seconds = HEAD_SECONDS
+
     _connection: Connection
     _finished: FinishedAnswers | None = None
     _head_size = 0
     _in_head = True
     _messages = 0
+    _whole_heads = 0
+    # Which head was not whole at the last look, by its number; at first there is none.
+    _unfinished: int | None = 0
+    _look: TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Put our wrapper between the protocol and its transport."""
         self._connection = Connection(transport)
         self._finished = getattr(self.app, "finished", None)
         super().connection_made(cast("Any", self._connection))
+        self._look = self.loop.call_later(self.head_seconds, self._look_for_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever works for this connection's tool that it has left."""
+        if self._look is not None:
+            self._look.cancel()
         super().connection_lost(exc)
         for callback in self._connection.when_closed:
             callback()
@@ -147,9 +161,37 @@ class GatewayProtocol(HttpToolsProtocol):
         else:
             self.transport.abort()  # an answer is under way; nothing fits into it
 
+    def _look_for_head(self) -> None:
+        """Close the connection if a head of a request does not come to its end.
+
+        It is looked at now and then, so that no request needs a timer of its own: the first head
+        has `head_seconds`, a later one up to twice as long. Between requests uvicorn watches.
+        """
+        unfinished = self._whole_heads if self._waits_for_head() else None
+        if unfinished is not None and unfinished == self._unfinished:
+            self._refuse_to_wait()
+            return
+        self._unfinished = unfinished
+        self._look = self.loop.call_later(self.head_seconds, self._look_for_head)
+
+    def _waits_for_head(self) -> bool:
+        cycle: Any = self.cycle
+        if cycle is None:
+            return True
+        return self._in_head and self._head_size > 0 and bool(cycle.response_complete)
+
+    def _refuse_to_wait(self) -> None:
+        if self._head_size:
+            fields = [b"%s: %s\r\n" % field for field in self.server_state.default_headers]
+            # RFC 9110 §15.5.9.
+            head = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n"
+            self.transport.write(b"".join((head, *fields, b"\r\n")))
+        self.transport.close()
+
     def on_headers_complete(self) -> None:
         """Stop counting."""
         self._in_head, self._head_size = False, 0
+        self._whole_heads += 1
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -167,4 +209,4 @@ class GatewayProtocol(HttpToolsProtocol):
         """Note a request for another host's URL (RFC 9112 §3.2.2); ASGI drops that host."""
         super().on_url(url)
         if not self.url.startswith(b"/"):
-            cast("dict[str, Any]", self.scope)["extensions"][ABSOLUTE_FORM] = True
+            cast("dict[str, Any]", self.scope)["extensions"][ABSOLUTE_FORM] = self.url

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from crane_core.cache.model import FileRecord
 from crane_core.errors import IndexRefused, NotFound
-from crane_core.gateway.file_answers import lasting_headers, require_file
+from crane_core.gateway.file_answers import is_lasting, lasting_headers, require_file
 from crane_core.gateway.transfer import Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from crane_core.clock import Clock
     from crane_core.gateway.file_hashes import FileHashes
@@ -33,13 +33,16 @@ class Fetch:
         hashes: FileHashes,
         grants: Grants,
         clock: Clock,
+        arrived: Callable[[Wanted], None],
     ) -> None:
+        """`arrived` hears of a file that is in the cache now."""
         self._wanted = wanted
         self._headers = headers
         self._upstream = upstream
         self._hashes = hashes
         self._grants = grants
         self._clock = clock
+        self._arrived = arrived
         self._response: Response | None = None
         self._asked_at = 0.0
 
@@ -71,8 +74,8 @@ class Fetch:
     async def verify(self, sha256: str) -> None:
         """Compare a whole file with what is known of it; raise `StreamBroken` if it is another."""
         assert self._response is not None
-        if self._response.status_code == 200:
-            wanted = self._wanted
+        wanted = self._wanted
+        if self._response.status_code == 200 and is_lasting(wanted.url):
             check = partial(self._hashes.verify, wanted.url, wanted.index, sha256)
             await asyncio.to_thread(check, wanted.expected)
 
@@ -81,3 +84,4 @@ class Fetch:
         assert self._response is not None
         record = FileRecord(sha256, self._asked_at, lasting_headers(self._response))
         await self._grants.give(self._wanted, record)
+        self._arrived(self._wanted)

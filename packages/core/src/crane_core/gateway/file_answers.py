@@ -100,6 +100,14 @@ def is_distribution(url: str) -> bool:
     return filename_of(url).endswith(DISTRIBUTION_SUFFIXES)
 
 
+def is_lasting(url: str) -> bool:
+    """Whether the bytes at a URL stay what they are: a distribution's, or its metadata's.
+
+    Others may change beside a distribution that does not, as PEP 740's `.provenance`.
+    """
+    return is_distribution(url.removesuffix(".metadata"))
+
+
 def filename_of(url: str) -> str:
     """Return the last segment of a URL's path, decoded."""
     return unquote(urlsplit(url).path.rsplit("/", 1)[-1])

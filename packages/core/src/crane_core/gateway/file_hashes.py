@@ -8,6 +8,8 @@ from crane_core.errors import IndexBroken, StorageError
 from crane_core.gateway.file_answers import StreamBroken, changed, filename_of, project_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crane_core.config.model import Index
     from crane_core.index.provenance import Provenance
 
@@ -26,6 +28,11 @@ class FileHashes:
         if known is not None and self._changed.get(url) == known:
             raise changed(url, index)
         return known
+
+    def known_of(self, urls: Iterable[str]) -> dict[str, str]:
+        """Return what these files hashed to, without those that are unknown or have changed."""
+        found = self._provenance.sha256_of(urls)
+        return {url: sha256 for url, sha256 in found.items() if self._changed.get(url) != sha256}
 
     def verify(self, url: str, index: Index, sha256: str, expected: str | None) -> None:
         """Remember the first hash; raise `StreamBroken` for any other one.

@@ -7,9 +7,11 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from crane_core.cache.model import FileRecord
 from crane_core.cache.settings import DEFAULT_STALE_LIMIT
 from crane_core.clock import SystemClock
 from crane_core.errors import IndexRefused, IndexUnreachable, NotFound
+from crane_core.flight import SingleFlight
 from crane_core.gateway.admission import REAUTHORISE_AFTER, Admission
 from crane_core.gateway.cached_files import send_cached
 from crane_core.gateway.connection import EXTENSION
@@ -20,6 +22,8 @@ from crane_core.gateway.file_answers import (
     WHOLE,
     filename_of,
     forwarded,
+    is_lasting,
+    project_of,
     require_file,
     response_start,
 )
@@ -27,11 +31,12 @@ from crane_core.gateway.file_hashes import FileHashes
 from crane_core.gateway.grants import Grants, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from crane_core.cache.model import CachedFile, ContactLog, FileRecord, FileStore
+    from crane_core.cache.model import CachedFile, ContactLog, FileStore
     from crane_core.clock import Clock
     from crane_core.config.model import Index
+    from crane_core.gateway.admission import Hit
     from crane_core.gateway.reader import Reader
     from crane_core.gateway.responses import Send
     from crane_core.gateway.upstream import Upstream
@@ -64,7 +69,8 @@ class FileStreamer:
 
     A file that is in the cache comes from there, if its index has lately let whoever is logged in
     read it. Everything else comes from the index: whole files once for all who ask for them at
-    the same time with the same login, and into the cache. Without an identity, which nobody has
+    the same time with the same login, and into the cache; but for those that may change, which are
+    neither kept nor compared with what they were. Without an identity, which nobody has
     who is not logged in, nothing comes from the cache and nothing goes there.
     """
 
@@ -85,10 +91,13 @@ class FileStreamer:
         self._store = store
         self._identity = identity
         self._clock = clock
+        self._stale_limit = stale_limit
         self._offline = offline
         self._hashes = FileHashes(provenance)
         self._grants = Grants(store, contacts, identity, clock)
         self._downloads = Downloads(store)
+        self._fetching: SingleFlight[tuple[str, str | None], None] = SingleFlight()
+        self._arrivals: dict[tuple[str, str], int] = {}
         self._admission = Admission(
             upstream,
             self._grants,
@@ -120,10 +129,7 @@ class FileStreamer:
             return delivered
         wanted = found.wanted
         if self._offline:
-            raise IndexUnreachable(
-                f"offline, and the cache has no {filename_of(url)} for this login",
-                hint="do it once without --offline",
-            )
+            raise _not_in_cache(url)
         headers = forwarded(scope)
         if scope["method"] == "HEAD":
             await self._head(send, wanted, headers)
@@ -132,10 +138,66 @@ class FileStreamer:
         with _called_when_closed(scope, reader.wake):
             return Delivered(await reader.deliver(send, is_gone))
 
+    async def held(self, urls: Iterable[str]) -> dict[str, str]:
+        """Return the hashes of those files that are in the cache, for whomever: two look-ups."""
+        return await asyncio.to_thread(self._held, list(urls))
+
+    async def admit(self, url: str, index: Index) -> Hit | None:
+        """Return the file from the cache, if it is there and whoever is logged in may have it.
+
+        Raises a `CraneError` if the index refuses.
+        """
+        found = await self._find(Wanted(url, index, self._identity(index)))
+        if found.file is None:
+            return None
+        return await self._admission.admit(found.wanted, found.file, found.record)
+
+    async def may_be_stale(self, url: str, index: Index, authorised_at: float) -> bool:
+        """Whether what this login was given then may be given while the index cannot be asked."""
+        wanted, record = Wanted(url, index, self._identity(index)), FileRecord("", authorised_at)
+        limit = index.stale_seconds(self._stale_limit)
+        return await self._grants.may_be_stale(wanted, record, limit)
+
+    async def fetch(self, url: str, index: Index) -> None:
+        """Bring the file into the cache; it goes on if whoever waits for it leaves.
+
+        Raises as `deliver`. Afterwards it is there unless the cache has no room for it.
+        """
+        if self._offline:
+            raise _not_in_cache(url)
+        if self._identity(index) is None:
+            # Whoever may have it must be known first; this asks for the login.
+            async with self._upstream.open("HEAD", url, index=index, headers=WHOLE):
+                pass
+        key = url, self._identity(index)
+        await self._fetching.run(key, lambda: self._fetch_whole(url, index))
+
+    def arrivals(self, index: Index, project: str) -> int:
+        """Return how many files of a project have come into the cache, by this gateway."""
+        return self._arrivals.get((index.name, project), 0)
+
     async def close(self) -> None:
         """Give up everything under way."""
+        await self._fetching.cancel()
         await self._downloads.close()
         await self._admission.close()
+
+    def _held(self, urls: list[str]) -> dict[str, str]:
+        if self._store is None:
+            return {}
+        known = self._hashes.known_of(urls)
+        there = self._store.held(known.values())
+        return {url: sha256 for url, sha256 in known.items() if sha256 in there}
+
+    async def _fetch_whole(self, url: str, index: Index) -> None:
+        wanted = (await self._find(Wanted(url, index, self._identity(index)))).wanted
+        reader = self._reader(wanted, WHOLE)
+        await reader.deliver(_to_nobody, lambda: False)
+        await reader.settled()
+
+    def _arrived(self, wanted: Wanted) -> None:
+        key = wanted.index.name, project_of(filename_of(wanted.url))
+        self._arrivals[key] = self._arrivals.get(key, 0) + 1
 
     async def _find(self, wanted: Wanted) -> _Found:
         """Look, and again if a download of the file has ended meanwhile."""
@@ -146,6 +208,8 @@ class FileStreamer:
                 return found
 
     def _look(self, wanted: Wanted) -> _Found:
+        if not is_lasting(wanted.url):
+            return _Found(wanted)
         known = self._hashes.known(wanted.url, wanted.index)
         wanted = replace(wanted, known=known)
         # Nothing is served of which nobody knows what it should hash to; `crane index release`
@@ -169,12 +233,15 @@ class FileStreamer:
         return None if size is None else Delivered(size, is_hit=True, is_stale=hit.is_stale)
 
     def _reader(self, wanted: Wanted, headers: Mapping[str, str]) -> Reader:
-        if wanted.identity is None or not headers.keys().isdisjoint(PARTIAL):
+        is_part = not headers.keys().isdisjoint(PARTIAL)
+        if wanted.identity is None or is_part or not is_lasting(wanted.url):
             return self._downloads.alone(self._fetch(wanted, headers))
         return self._downloads.shared(wanted.key, lambda: self._fetch(wanted, WHOLE))
 
     def _fetch(self, wanted: Wanted, headers: Mapping[str, str]) -> Fetch:
-        return Fetch(wanted, headers, self._upstream, self._hashes, self._grants, self._clock)
+        return Fetch(
+            wanted, headers, self._upstream, self._hashes, self._grants, self._clock, self._arrived
+        )
 
     async def _head(self, send: Send, wanted: Wanted, headers: Mapping[str, str]) -> None:
         try:
@@ -187,6 +254,17 @@ class FileStreamer:
             raise
         await send(response_start(response))
         await send({"type": "http.response.body", "body": b""})
+
+
+async def _to_nobody(message: dict[str, Any]) -> None:
+    """Take a part of an answer that is only to pass into the cache."""
+
+
+def _not_in_cache(url: str) -> IndexUnreachable:
+    return IndexUnreachable(
+        f"offline, and the cache has no {filename_of(url)} for this login",
+        hint="do it once without --offline",
+    )
 
 
 @contextlib.contextmanager

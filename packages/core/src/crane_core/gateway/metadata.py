@@ -1,23 +1,25 @@
-"""Metadata of wheels: the index's own file (PEP 658), else what is read out of the wheel's end."""
+"""Metadata of wheels: the index's own file (PEP 658), else what is read out of the wheel.
+
+Of its end alone where the index answers range requests, else of the wheel in the file cache.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crane_core.cache.model import PUBLIC, PageKey, StoredPage
-from crane_core.errors import CraneError, IndexBroken, IndexUnreachable
+from crane_core.errors import CraneError
 from crane_core.gateway.events import Event
-from crane_core.gateway.ranges import read_content_range
-from crane_core.gateway.upstream import unreachable
-from crane_core.http import StreamError, read_limited
+from crane_core.gateway.file_answers import filename_of
+from crane_core.gateway.own_metadata import ListedFiles, OwnMetadata, stated_hash
+from crane_core.gateway.wheel_ends import WheelEnds
 from crane_core.index.page import core_metadata
-from crane_core.index.wheel_metadata import MAX_METADATA, TAIL, NoMetadata, TailReader
-from crane_core.urls import Origin, origin_of, within
+from crane_core.index.wheel_metadata import NoMetadata
+from crane_core.urls import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,17 +27,14 @@ if TYPE_CHECKING:
     from crane_core.cache.model import PageStore
     from crane_core.clock import Clock
     from crane_core.config.model import Index
+    from crane_core.gateway.cached_wheels import CachedWheels
     from crane_core.gateway.events import Observer
-    from crane_core.gateway.ranges import Span
     from crane_core.gateway.upstream import Upstream
-    from crane_core.http import Response
     from crane_core.index.page import ProjectPage
     from crane_core.index.source import SourcedPage
 
-SUFFIX = ".metadata"
 MOST_KEPT = 4096  # answers in memory; METADATA has some 5 KB
 MOST_REMEMBERED = 16_384
-AT_ONCE = 24
 PROBE_SECONDS = 2.0
 NEWS_SECONDS = 60.0  # for which the index's own file need not be asked for again
 
@@ -63,25 +62,44 @@ class WheelMetadata:
         identity: Callable[[Index], str | None],
         clock: Clock,
         observer: Observer,
+        cached: CachedWheels,
+        *,
+        offline: bool = False,
     ) -> None:
         self._upstream = upstream
         self._store = store
         self._identity = identity
         self._clock = clock
         self._observer = observer
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._cached = cached
+        self._offline = offline
+        # Indexes of whose wheels only those in the cache have metadata that we can make.
+        self._rangeless: set[str] = set()
+        # Wheels that were offered since they were in the cache: a promise.
+        self._promised: OrderedDict[str, None] = OrderedDict()
         self._answers: OrderedDict[PageKey, _Answer] = OrderedDict()
-        self._does_ranges: dict[Origin, bool] = {}
+        self._ends = WheelEnds(upstream)
+        self._own = OwnMetadata(upstream, store, clock, cached.may_be_stale)
+        self._listed = ListedFiles()
         # Wheels, or folders full of them, for which the index has no metadata file.
         self._without: OrderedDict[str, None] = OrderedDict()
         self._failed: OrderedDict[str, str] = OrderedDict()
-        self.generation = 0
+        self._generation = 0
 
     async def of(self, file: dict[str, Any], index: Index | None) -> bytes | None:
         """Return the METADATA of a page's wheel, None if there is no way to it.
 
         Raises a `CraneError` if the index cannot be asked, or does not let the user in.
         """
+        if not self._offline and (core_metadata(file) or self._may_do_ranges(file["url"])):
+            content = await self._shared(file, index)
+            # What was just asked may have told that the index answers no ranges.
+            if content is not None or core_metadata(file) or self._may_do_ranges(file["url"]):
+                return content
+        return None if index is None else await self._from_cache(file, index)
+
+    async def _shared(self, file: dict[str, Any], index: Index | None) -> bytes | None:
+        """Return what the index has of a wheel's METADATA; asked for once for all who want it."""
         identity = PUBLIC if index is None else self._identity(index)
         if identity is None:
             return await self._get(file, index, None)
@@ -98,17 +116,48 @@ class WheelMetadata:
         # Shielded: one who leaves must not take it from the others.
         return await asyncio.shield(known.task)
 
-    async def at_hand(self, url: str, index: Index) -> bytes | None:
-        """Return the METADATA of a wheel that was just asked for, on whose behalf ever.
+    async def for_tool(self, url: str, index: Index) -> bytes | None:
+        """Return the METADATA that a tool asks for, of a wheel whose index has none.
 
-        None if it was not, so that the index has to be asked. Raises nothing.
+        pip stops where something offered cannot be had. So a wheel that was offered from the
+        cache, and has left it since, is fetched again. Raises as `of`, or `StreamBroken`.
         """
-        identity = self._identity(index)
-        known = self._answers.get(PageKey(f"metadata:{url}", identity)) if identity else None
-        if known is None or self._clock.now() - known.asked_at > NEWS_SECONDS:
+        filename = filename_of(url)
+        content = await self.of({"url": url, "filename": filename, "hashes": {}}, index)
+        if content is not None or url not in self._promised or url in self._failed:
+            return content
+        try:
+            return await self._cached.fetch(url, filename, index)
+        except NoMetadata as error:
+            self._give_up(url, filename, error.reason)
             return None
-        with contextlib.suppress(CraneError):
-            return await asyncio.shield(known.task)
+
+    def version(self, found: SourcedPage, project: str) -> int:
+        """Return a number that grows when `offered` may offer something else on this page."""
+        index = found.index
+        if index is None or index.name not in self._rangeless:
+            return self._generation
+        return self._generation + self._cached.arrivals(index, project)
+
+    async def own_for_tool(self, url: str, index: Index) -> bytes | None:
+        """Return the index's own metadata file that a tool asks for.
+
+        If its hash is known, or it was just asked for, on whose behalf ever. None if not, or if
+        there is no such file, so that it is to be delivered as any file is. Raises as `of`.
+        """
+        file, identity = self._listed.wheel(url, index), self._identity(index)
+        if identity is None or self._offline:
+            return None
+        key = PageKey(f"metadata:{url}", identity)
+        known = self._answers.get(key)
+        is_news = known is not None and 0 <= self._clock.now() - known.asked_at <= NEWS_SECONDS
+        if file is not None and stated_hash(file):
+            if not is_news:
+                self._answers.pop(key, None)
+            return await self._shared(file, index)
+        if known is not None and is_news:
+            with contextlib.suppress(CraneError):
+                return await asyncio.shield(known.task)
         return None
 
     async def close(self) -> None:
@@ -130,30 +179,48 @@ class WheelMetadata:
         """Return the page with metadata offered for each wheel that we can get it for.
 
         Only for files of a private index: tools fetch others by themselves. Where it is not yet
-        known whether the index answers range requests, its newest wheel tells.
+        known whether the index answers range requests, its newest wheel tells. Where it answers
+        none, the wheels that are in the cache are offered: two look-ups for all of a page.
         """
         index, page = found.index, found.page
         if index is None:
             return page
+        self._listed.note(index, page)
         bare = [f for f in page.files if _is_bare_wheel(f) and within(f["url"], index.token_prefix)]
         if not bare:
             return page
-        if not await self._reaches(bare[-1], index):
-            return page
-        wheels = sum(file["filename"].endswith(".whl") for file in page.files)
-        self._note(bare, all_of=len(bare) == wheels)
-        able = {f["url"] for f in bare if f["url"] not in self._failed}
+        if await self._reaches(bare[-1], index):
+            wheels = sum(file["filename"].endswith(".whl") for file in page.files)
+            self._note(bare, all_of=len(bare) == wheels)
+            able = {f["url"] for f in bare}
+        else:
+            self._rangeless.add(index.name)
+            able = await self._promise(bare, index)
+        able -= self._failed.keys()
         return page.with_files(
             lambda file: {**file, "core-metadata": True} if file["url"] in able else file
         )
 
     async def _reaches(self, file: dict[str, Any], index: Index) -> bool:
-        origin = origin_of(file["url"])
-        if origin not in self._does_ranges:
+        url = file["url"]
+        if self._offline:
+            # What was read by ranges before is kept, and nothing else is.
+            return await self._kept_before(file, index) is not None
+        if self._ends.does_ranges(url) is None:
             # A page must not wait for a slow file; whoever asks next finds the answer.
             with contextlib.suppress(CraneError, TimeoutError):
-                await asyncio.wait_for(self.of(file, index), PROBE_SECONDS)
-        return self._does_ranges.get(origin, False)
+                await asyncio.wait_for(self._shared(file, index), PROBE_SECONDS)
+        return self._ends.does_ranges(url) or False
+
+    async def _promise(self, bare: list[dict[str, Any]], index: Index) -> set[str]:
+        """Return which of the wheels can be offered since they are in the cache."""
+        if self._identity(index) is None:
+            return set()
+        able = await self._cached.among(bare)
+        for url in able:
+            _remember(self._without, url)
+            _remember(self._promised, url)
+        return able
 
     def _note(self, bare: list[dict[str, Any]], *, all_of: bool) -> None:
         for place in {_folder(f["url"]) if all_of else f["url"] for f in bare}:
@@ -162,116 +229,65 @@ class WheelMetadata:
     async def _get(
         self, file: dict[str, Any], index: Index | None, key: PageKey | None
     ) -> bytes | None:
+        if core_metadata(file):
+            return await self._own.get(file, index, key)
         digest = file["hashes"].get("sha256", "")
-        stored = await asyncio.to_thread(self._store.read, key) if key is not None else None
+        stored = await self._store.get(key) if key is not None else None
         if stored is not None and digest in {"", stored.headers.get("sha256", "")}:
-            if not core_metadata(file):
-                self._does_ranges.setdefault(origin_of(file["url"]), True)
+            if "accept-ranges" in stored.headers:
+                self._ends.assume(file["url"])
             return stored.body
-        async with self._slots:
-            if core_metadata(file):
-                content = await self._own(file, index)
-            else:
-                content = await self._from_the_end(file, index)
+        content = await self._from_the_end(file, index)
         if content is not None and key is not None:
-            page = StoredPage(file["url"], {"sha256": digest}, content, self._clock.now())
-            await asyncio.to_thread(self._store.write, key, page)
+            headers = {"sha256": digest}
+            if self._ends.does_ranges(file["url"]):
+                # For the next run of the gateway; a short wheel may have come whole.
+                headers["accept-ranges"] = "bytes"
+            page = StoredPage(file["url"], headers, content, self._clock.now())
+            self._store.write(key, page)
         return content
 
-    async def _own(self, file: dict[str, Any], index: Index | None) -> bytes | None:
-        """Return the index's own metadata file, if its hash is the one the page gives."""
-        url = file["url"] + SUFFIX
-        headers = {"accept-encoding": "identity"}
-        try:
-            async with self._upstream.open("GET", url, index=index, headers=headers) as response:
-                body = await read_limited(response, MAX_METADATA)
-                status = response.status_code
-        except StreamError as error:
-            raise unreachable(error, url) from error
-        if status != 200 or body is None:
-            return None
-        hashes = core_metadata(file)
-        expected = hashes.get("sha256") if isinstance(hashes, dict) else None
-        if expected is not None and hashlib.sha256(body).hexdigest() != expected:
-            raise IndexBroken(f"{url} is not what the index's page says (sha256)")
-        return body
+    def _may_do_ranges(self, url: str) -> bool:
+        known = self._ends.does_ranges(url)
+        # Not known: an index may have sent a wheel whole that is shorter than what was asked for.
+        return url not in self._promised if known is None else known
 
-    async def _from_the_end(self, file: dict[str, Any], index: Index | None) -> bytes | None:
-        url, origin = file["url"], origin_of(file["url"])
-        if self._does_ranges.get(origin) is False or url in self._failed:
+    async def _from_cache(self, file: dict[str, Any], index: Index) -> bytes | None:
+        """Return what needs no question to the index but whether this login may read the wheel."""
+        url = file["url"]
+        if self._offline and (kept := await self._kept_before(file, index)) is not None:
+            return kept
+        if core_metadata(file) or url in self._failed:
             return None
         try:
-            return await self._read_ranges(url, file["filename"], index)
+            return await self._cached.metadata(url, file["filename"], index)
         except NoMetadata as error:
             self._give_up(url, file["filename"], error.reason)
             return None
 
-    async def _read_ranges(self, url: str, filename: str, index: Index | None) -> bytes | None:
-        part = await self._part(url, index, f"bytes=-{TAIL}")
-        if part is None:
-            self._does_ranges[origin_of(url)] = False
+    async def _kept_before(self, file: dict[str, Any], index: Index) -> bytes | None:
+        identity = self._identity(index)
+        if identity is None:
             return None
-        start, data, size = part
-        reader = TailReader(filename, size)
-        # In a thread: one with many thousand files takes tens of milliseconds.
-        await asyncio.to_thread(reader.feed, start, data)
-        while (wanted := reader.needed()) is not None:
-            part = await self._part(url, index, f"bytes={wanted.start}-{wanted.stop - 1}")
-            if part is None or part[2] != size:
-                raise NoMetadata("the index stopped answering range requests")
-            await asyncio.to_thread(reader.feed, part[0], part[1])
-        return reader.metadata()
+        key = PageKey(f"metadata:{file['url']}", identity)
+        stored = await self._store.get(key)
+        return None if stored is None else stored.body
 
-    async def _part(
-        self, url: str, index: Index | None, wanted: str
-    ) -> tuple[int, bytes, int] | None:
-        """Return start, bytes and whole size of a part; None if the index does no ranges.
-
-        A server may send a file whole that is shorter than what was asked for.
-        """
-        headers = {"range": wanted, "accept-encoding": "identity"}
+    async def _from_the_end(self, file: dict[str, Any], index: Index | None) -> bytes | None:
+        url = file["url"]
+        if self._ends.does_ranges(url) is False or url in self._failed:
+            return None
         try:
-            async with self._upstream.open("GET", url, index=index, headers=headers) as response:
-                if response.status_code == 206:
-                    span, size = _content_range(response)
-                    start, length = span.start, span.length
-                    data = await read_limited(response, length)
-                else:
-                    _require_whole(response, url)
-                    data = await read_limited(response, TAIL)
-                    start = 0
-                    size = length = -1 if data is None else len(data)
-        except StreamError as error:
-            raise unreachable(error, url) from error
-        if data is None and response.status_code == 200:
+            return await self._ends.read(url, file["filename"], index)
+        except NoMetadata as error:
+            self._give_up(url, file["filename"], error.reason)
             return None
-        if data is None or len(data) != length:
-            raise NoMetadata("the index answered with another range than it said")
-        if response.status_code == 206 or response.headers.get("accept-ranges") == "bytes":
-            self._does_ranges[origin_of(url)] = True
-        return start, data, size
 
     def _give_up(self, url: str, filename: str, reason: str) -> None:
         _remember(self._failed, url, reason)
-        self.generation += 1
+        self._generation += 1
         problem = f"no metadata for this file: {reason}"
         self._observer(Event("metadata", filename, problem=problem))
-
-
-def _require_whole(response: Response, url: str) -> None:
-    """Raise our error unless this is the whole file."""
-    if response.status_code == 200:
-        return
-    if response.status_code == 429 or response.status_code >= 500:
-        raise IndexUnreachable(f"{url} answered HTTP {response.status_code}")
-    raise NoMetadata(f"the index answered HTTP {response.status_code}")
-
-
-def _content_range(response: Response) -> tuple[Span, int]:
-    found = read_content_range(response.headers.get("content-range", ""))
-    if found is None:
-        raise NoMetadata("the index answered a range request without a Content-Range that can be")
-    return found
 
 
 def _is_bare_wheel(file: dict[str, Any]) -> bool:

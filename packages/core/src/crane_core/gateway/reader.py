@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from crane_core.errors import CraneError
@@ -37,6 +38,10 @@ class Reader:
             return self.position
         finally:
             download.leave(self)
+
+    async def settled(self) -> None:
+        """Wait until the download has ended, and what is kept of it is in the cache."""
+        await asyncio.wait([self._download.task])
 
     def wake(self) -> None:
         """Look whether the tool has left."""

@@ -30,6 +30,7 @@ MAX_PAGE_BYTES = 64 << 20
 # have been uploaded since.
 ROOT_LIFETIME = 300.0
 ROOT_FRESH = 10.0
+MOST_GUESSES = 8
 
 
 class PageFetcher(Protocol):
@@ -111,6 +112,7 @@ class PrivateIndex:
         url = index.url
         self._bases = (url,) if url.endswith("/simple") else (f"{url}/simple", url)
         self._roots: dict[str, tuple[float, RootPage | None]] = {}
+        self._guesses = 0
         # A resolver asks for many projects at once; one of them asks for the root page.
         self._asking = {base: asyncio.Lock() for base in self._bases}
 
@@ -119,14 +121,36 @@ class PrivateIndex:
 
         Raises `IndexRefused` where *not found* may mean *no access*.
         """
+        guess = self._guess(project)
         try:
             home = await self._home()
         except IndexUnreachable:
             if (before := await self._from_before(project)) is not None:
                 return before
             raise
-        page = await self._page_at(f"{home}/{project}/", project)
+        else:
+            if guess is not None and home == self._bases[0]:
+                page = await guess
+            else:
+                page = await self._page_at(f"{home}/{project}/", project)
+        finally:
+            if guess is not None:
+                guess.cancel()
         return await self._look_in_roots(home, project) if isinstance(page, Missing) else page
+
+    def _guess(self, project: str) -> asyncio.Task[SourcedPage | Missing] | None:
+        """Ask where pages most likely are, at the same time as whether they are there.
+
+        Else the first pages of a run would wait for one round trip more.
+        """
+        first = self._bases[0]
+        if len(self._bases) == 1 or first in self._roots or self._guesses >= MOST_GUESSES:
+            return None
+        self._guesses += 1
+        guess = asyncio.create_task(self._page_at(f"{first}/{project}/", project))
+        # Nobody may need it; asyncio complains about an error that nobody looks at.
+        guess.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return guess
 
     async def _from_before(self, project: str) -> SourcedPage | None:
         """Return what the cache has of an index that cannot be asked where its pages are."""
