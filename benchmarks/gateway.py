@@ -56,12 +56,12 @@ def crane(index_url: str, name: str = "crane") -> Iterator[Server]:
         home = Path(folder)
         register(home, index_url)
         port = free_port()
-        # Health only: the first page is part of what is measured.
+        # It is up, and has been asked for something before: `start` measures what that takes.
         with running(
             name,
             serve_command(port),
             f"http://127.0.0.1:{port}/bench/simple/",
-            ready=f"http://127.0.0.1:{port}/-/health",
+            ready=f"http://127.0.0.1:{port}/bench/simple/there-is-no-such-project/",
             environ=environment(home),
         ) as server:
             yield server

@@ -21,6 +21,7 @@ class Turns(Generic[K]):
     def __init__(self, at_once: int) -> None:
         self._free = at_once
         self._waiting: OrderedDict[object, tuple[K, asyncio.Future[None]]] = OrderedDict()
+        self._places: dict[K, list[object]] = {}
 
     @contextlib.asynccontextmanager
     async def turn(self, key: K) -> AsyncIterator[None]:
@@ -36,16 +37,17 @@ class Turns(Generic[K]):
 
     def hurry(self, key: K) -> None:
         """Let the work under that key begin, if it waits, however much of it there is."""
-        for place in [place for place, (known, _) in self._waiting.items() if known == key]:
+        for place in tuple(self._places.get(key, ())):
             self._begin(place)
 
     async def _wait(self, key: K) -> None:
         place, begun = object(), asyncio.get_running_loop().create_future()
         self._waiting[place] = key, begun
+        self._places.setdefault(key, []).append(place)
         try:
             await begun
         except asyncio.CancelledError:
-            if self._waiting.pop(place, None) is None:
+            if self._take(place) is None:
                 self._end()  # its turn had just come
             raise
 
@@ -55,9 +57,18 @@ class Turns(Generic[K]):
             self._begin(next(iter(self._waiting)))
 
     def _begin(self, place: object) -> None:
-        _, begun = self._waiting.pop(place)
+        begun = self._take(place)
+        assert begun is not None
         self._free -= 1
         begun.set_result(None)
+
+    def _take(self, place: object) -> asyncio.Future[None] | None:
+        key, begun = self._waiting.pop(place, (None, None))
+        if key is not None and begun is not None:
+            self._places[key].remove(place)
+            if not self._places[key]:
+                del self._places[key]
+        return begun
 
 
 class SingleFlight(Generic[K, T]):

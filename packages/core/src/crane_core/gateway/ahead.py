@@ -19,7 +19,7 @@ from crane_core.errors import CraneError
 from crane_core.flight import SingleFlight, Turns
 from crane_core.index.answer import Missing
 from crane_core.index.candidates import best_candidate, requirements_for
-from crane_core.index.environment import environment_of
+from crane_core.index.environment import environment_of, is_installer
 from crane_core.index.wheel_metadata import dependencies_of
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class _Wanted:
 class Tool:
     """A tool at work: all connections with one User-Agent."""
 
-    environment: ToolEnvironment | None
+    environment: asyncio.Future[ToolEnvironment | None]
     connections: int = 0
     wanted: dict[Key, _Wanted] = field(default_factory=dict)
     pages: dict[Key, SourcedPage] = field(default_factory=dict)
@@ -125,10 +125,12 @@ class Ahead:
 
     def tool(self, user_agent: str, connection: Connection) -> Tool | None:
         """Return the tool behind a connection; what is done for it ends when it leaves."""
-        if not self._enabled or (environment := environment_of(user_agent)) is None:
+        if not self._enabled or not is_installer(user_agent):
             return None
         tool = self._tools.get(user_agent)
         if tool is None:
+            # Meanwhile, since nothing of it is needed before the first page has come.
+            environment = asyncio.ensure_future(asyncio.to_thread(environment_of, user_agent))
             tool = self._tools[user_agent] = Tool(environment)
         if connection.tool is not tool:
             connection.tool = tool
@@ -190,22 +192,25 @@ class Ahead:
         if step in tool.followed:
             return
         tool.followed.add(step)
-        candidate = await self._candidate(tool, found, wanted)
+        environment = await asyncio.shield(tool.environment)
+        if environment is None:
+            return
+        candidate = await self._candidate(found, environment, wanted)
         if candidate is None:
             return
         async with self._turns.turn(key):
             metadata = await self._metadata.of(candidate, found.index)
         if metadata is None:
             return
-        needs = requirements_for(dependencies_of(metadata), tool.environment, wanted.extras)
+        needs = requirements_for(dependencies_of(metadata), environment, wanted.extras)
         for requirement in needs:
             for name in self._together(key[0]):
                 self._want(tool, name, requirement, wanted.depth + 1, public=found.index is None)
 
     async def _candidate(
-        self, tool: Tool, found: SourcedPage, wanted: _Wanted
+        self, found: SourcedPage, environment: ToolEnvironment, wanted: _Wanted
     ) -> dict[str, Any] | None:
-        choice = found.page, tool.environment, wanted.specifier
+        choice = found.page, environment, wanted.specifier
         if len(found.page.files) < MANY_FILES:
             return best_candidate(*choice)
         # In a thread: of tens of thousands of files it takes longer than others should wait.

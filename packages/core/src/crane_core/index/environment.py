@@ -73,6 +73,13 @@ class _Facts:
     platforms: tuple[str, ...]
 
 
+def is_installer(user_agent: str) -> bool:
+    """Whether `environment_of` is worth asking, which takes tens of milliseconds."""
+    if len(user_agent) > MAX_USER_AGENT:
+        return False
+    return bool(_WITH_JSON.match(user_agent) or _WITHOUT_JSON.match(user_agent))
+
+
 @lru_cache(maxsize=32)
 def environment_of(user_agent: str) -> ToolEnvironment | None:
     """Return what pip, uv, Hatch, Poetry or PDM installs for; None if that cannot be told.
