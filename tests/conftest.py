@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from idp.oidc import Idp, Realm, start_idp
+from support.pips import end_agents
 from support.world import KEPT, User, World, make_world
 
 # How fast examples are made says nothing of the code: the machine may be busy.
@@ -53,11 +54,13 @@ def world(realm: Realm, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def user(realm: Realm, tmp_path: Path) -> User:
-    """Give a user with an empty home."""
+def user(realm: Realm, tmp_path: Path) -> Iterator[User]:
+    """Give a user with an empty home; no agent of theirs is left running."""
     home = tmp_path / "home"
     home.mkdir()
-    return User(home, realm.issuer)
+    user = User(home, realm.issuer)
+    yield user
+    end_agents(user)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from gateway.harness import Gate, Home, asked_public, index_of
 
-from crane_core.gateway import compose
+from crane_core.gateway import machinery
 from crane_core.http import TimeLimits
 from crane_devserver import Fault
 
@@ -123,7 +123,7 @@ def test_a_root_page_that_fails_is_an_error_and_the_public_index_is_never_asked(
 def test_a_silent_index_is_an_error_and_the_public_index_is_never_asked(
     world: World, home: Home, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compose, "PAGE_LIMITS", TimeLimits(connect=1, read=0.2, pool=1))
+    monkeypatch.setattr(machinery, "PAGE_LIMITS", TimeLimits(connect=1, read=0.2, pool=1))
     world.add_public("secret-lib", "9.0")
     home.login(index)
     world.crane.faults.append(Fault("/python/secret-lib", delay_seconds=30))

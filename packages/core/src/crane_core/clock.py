@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Protocol
 
@@ -28,4 +27,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait without blocking the loop."""
+        import asyncio  # who only asks for the time need not wait for this
+
         await asyncio.sleep(seconds)

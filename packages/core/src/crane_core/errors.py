@@ -36,7 +36,11 @@
         ├── PortTaken (24)
         ├── InterpreterNotFound (25)
         ├── ToolTooOld (28)
-        └── NoLoopback (29)
+        ├── NoLoopback (29)
+        ├── AgentTrouble (33)       the process behind `crane run` does not start or answer
+        ├── TrustBroken (34)        a CA file that a variable names cannot be used
+        ├── CommandNotExecutable (126)
+        └── CommandNotFound (127)
     Interrupted (130)
 
 pip uses 0-4 and 23 itself; `crane pip` hands its exit code through.
@@ -311,6 +315,34 @@ class NoLoopback(LocalError):
 
     code = "no-loopback"
     exit_code = 29
+
+
+class AgentTrouble(LocalError):
+    """The agent, the process behind `crane run`, does not start, or does not answer."""
+
+    code = "agent"
+    exit_code = 33
+
+
+class TrustBroken(LocalError):
+    """A file of certificates that a variable or pip's configuration names cannot be used."""
+
+    code = "trust-broken"
+    exit_code = 34
+
+
+class CommandNotExecutable(LocalError):
+    """The command of `crane run` is there, but cannot be run; as in a shell."""
+
+    code = "command-not-executable"
+    exit_code = 126
+
+
+class CommandNotFound(LocalError):
+    """There is no such command for `crane run`; as in a shell."""
+
+    code = "command-not-found"
+    exit_code = 127
 
 
 class Interrupted(CraneError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 from crane_core import platform
@@ -75,30 +74,33 @@ def _require_private(path: Path, status: os.stat_result) -> None:
         )
 
 
-def write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Replace a file's content atomically: after a crash the old or the new one is there, whole.
 
-    Raises `DiskFull`, `NotWritable` or `UnsafePermissions`.
+    What is of no use after a restart of the machine need not be `durable`. Raises `DiskFull`,
+    `NotWritable` or `UnsafePermissions`.
     """
     private_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     with storage_errors(path):
         try:
-            _write_new(temporary, content)
+            _write_new(temporary, content, durable=durable)
             temporary.replace(path)
-            platform.sync_folder(path.parent)
+            if durable:
+                platform.sync_folder(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def _write_new(path: Path, content: bytes, *, durable: bool) -> None:
     # O_EXCL: never follow a link that somebody put there.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def read_private(path: Path) -> bytes | None:

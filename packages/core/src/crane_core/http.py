@@ -30,14 +30,14 @@ from crane_core.responses import (
 from crane_core.tls import TLSSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from crane_core.urls import Origin
 
 __all__ = [
-    "NO_SETTINGS", "USER_AGENT", "BadEncoding", "Client", "Clients", "Response", "StreamError",
-    "TimeLimits", "Transport", "clock_skew", "json_object", "network_reason", "new_client",
-    "read_limited", "server_time", "trust_context",
+    "NO_SETTINGS", "USER_AGENT", "BadEncoding", "Client", "Clients", "RelayTransport",
+    "RelayedResponse", "Response", "StreamError", "TimeLimits", "Transport", "clock_skew",
+    "json_object", "network_reason", "new_client", "read_limited", "server_time", "trust_context",
 ]  # fmt: skip
 
 USER_AGENT = f"crane/{__version__}"
@@ -62,6 +62,29 @@ class Transport(Protocol):
     """Sends requests without a body; follows no redirect and keeps no cookie."""
 
     async def send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
+        """Return the answer, its body unread. Raises `StreamError`."""
+        ...
+
+
+class RelayedResponse(Response, Protocol):
+    """An answer that is handed on as it is, with its reason phrase."""
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase."""
+        ...
+
+
+class RelayTransport(Protocol):
+    """Sends requests that somebody else wrote, with their bodies."""
+
+    async def relay(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: AsyncIterator[bytes] | None,
+    ) -> RelayedResponse:
         """Return the answer, its body unread. Raises `StreamError`."""
         ...
 

@@ -15,17 +15,19 @@ from weakref import WeakSet
 
 import aiohttp
 import httpx2
+from multidict import CIMultiDict
 from yarl import URL
 
+from crane_core.errors import ConfigBroken
 from crane_core.http import NO_SETTINGS, USER_AGENT, TimeLimits, trust_context
 from crane_core.proxies import Proxies
 from crane_core.responses import RawHeaders
 from crane_core.urls import origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
 
-    from crane_core.http import Response
+    from crane_core.http import RelayedResponse, Response
     from crane_core.tls import TLSSettings
 
 # Bytes. One read of the loop (256 KiB) exceeds it: a slow reader has one such piece waiting, and
@@ -34,6 +36,8 @@ READ_AHEAD = 64 << 10
 LONGEST_FIELD = 16 << 10
 IDLE_SECONDS = 60.0
 WATCH_SECONDS = 1.0
+# What aiohttp would add to a request that is not ours.
+OWN_HEADERS = ("accept", "accept-encoding", "content-type", "user-agent")
 DIRECT = Proxies()
 ERRORS = (aiohttp.ClientError, OSError, ValueError)
 
@@ -51,14 +55,14 @@ class Http1Client:
         per_host: int,
         tls: TLSSettings = NO_SETTINGS,
         proxies: Proxies = DIRECT,
+        resolver: Any = None,
     ) -> None:
-        verify = trust_context(tls)
-        verify.set_alpn_protocols(["http/1.1"])
+        """Without a `resolver` (aiohttp's interface) the system finds addresses."""
+        self._tls = tls
         self._proxies = proxies
+        self._verifying: asyncio.Future[ssl.SSLContext] | None = None
         self._session = aiohttp.ClientSession(
-            connector=_Connector(
-                ssl=verify, limit=0, limit_per_host=per_host, keepalive_timeout=IDLE_SECONDS
-            ),
+            connector=_Connector(limit=0, limit_per_host=per_host, keepalive_timeout=IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             # It would read ~/.netrc, and send what is there.
             trust_env=False,
@@ -75,37 +79,87 @@ class Http1Client:
         )
 
     async def send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
-        """Return the answer, its body unread. Raises an error of httpx2."""
+        """Return the answer, its body unread. Raises an error of httpx2, or `ConfigBroken`."""
         sent = {"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT, **headers}
+        way = await self._way_to(url, sent)
         try:
             answer = await self._session.request(
                 method,
                 URL(_ascii(url), encoded=True),
                 headers=sent,
                 allow_redirects=False,
-                **self._way_to(url, sent),
+                **way,
             )
         except ERRORS as error:
             raise translated(error) from error
         return _Http1Response(answer, url)
 
-    def _way_to(self, url: str, sent: dict[str, str]) -> dict[str, Any]:
-        if not self._proxies.by_scheme:
-            return {}
+    async def relay(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: AsyncIterator[bytes] | None,
+    ) -> RelayedResponse:
+        """Send somebody else's request, with exactly these headers and the Host of the URL.
+
+        The body is taken as fast as it can be sent. Raises an error of httpx2, or `ConfigBroken`.
+        """
+        sent = CIMultiDict(headers)
+        way = await self._way_to(url, sent)
+        try:
+            answer = await self._session.request(
+                method,
+                URL(_ascii(url), encoded=True),
+                headers=sent,
+                data=body,
+                allow_redirects=False,
+                skip_auto_headers=OWN_HEADERS,
+                **way,
+            )
+        except ERRORS as error:
+            raise translated(error) from error
+        return _Http1Response(answer, url)
+
+    async def _way_to(self, url: str, sent: MutableMapping[str, str]) -> dict[str, Any]:
         origin = origin_of(url)
-        proxy = self._proxies.before(origin)
+        way: dict[str, Any] = {}
+        if origin.scheme == "https":
+            way["ssl"] = await self._verification()
+        proxy = self._proxies.before(origin) if self._proxies.by_scheme else None
         if proxy is None:
-            return {}
+            return way
+        way["proxy"] = proxy.url
         shown = {} if proxy.login is None else {"proxy-authorization": proxy.login.reveal()}
         if origin.scheme == "https":
             # To the proxy, with CONNECT; what follows is not for it.
-            return {"proxy": proxy.url, "proxy_headers": {"user-agent": USER_AGENT, **shown}}
-        sent |= shown
-        return {"proxy": proxy.url}
+            way["proxy_headers"] = {"user-agent": USER_AGENT, **shown}
+        else:
+            sent.update(shown)
+        return way
+
+    async def _verification(self) -> ssl.SSLContext:
+        """Return how servers are verified. Raises `ConfigBroken`.
+
+        Made once, when there is a server to verify: to read a system's certificates takes 20 ms.
+        """
+        if self._verifying is None:
+            self._verifying = asyncio.ensure_future(asyncio.to_thread(_context, self._tls))
+        try:
+            return await asyncio.shield(self._verifying)
+        except ConfigBroken:
+            self._verifying = None  # its files may be mended
+            raise
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._session.close()
+
+
+def _context(tls: TLSSettings) -> ssl.SSLContext:
+    context = trust_context(tls)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -134,12 +188,13 @@ class _Connector(aiohttp.TCPConnector):
 class _Http1Response:
     """aiohttp's answer in the shape of `Response`."""
 
-    __slots__ = ("_answer", "_watch", "headers", "status_code", "url")
+    __slots__ = ("_answer", "_watch", "headers", "reason", "status_code", "url")
 
     def __init__(self, answer: aiohttp.ClientResponse, url: str) -> None:
         self._answer = answer
         self._watch: asyncio.TimerHandle | None = None
         self.status_code = answer.status
+        self.reason = answer.reason or ""
         self.headers = RawHeaders(answer.raw_headers)
         self.url = url
         if self.headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":

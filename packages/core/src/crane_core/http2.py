@@ -17,8 +17,9 @@ from crane_core.http import NO_SETTINGS, Client, TimeLimits, new_client, trust_c
 from crane_core.urls import Origin, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
+    from crane_core.http import RelayedResponse
     from crane_core.responses import Headers, Response
     from crane_core.tls import TLSSettings
 
@@ -50,10 +51,12 @@ class Http2Client:
 
     async def send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
         """Return the answer, its body unread. Raises an error of httpx2."""
+        return await self._send(self._lane.client.build_request(method, url, headers=headers))
+
+    async def _send(self, request: httpx2.Request) -> _Http2Response:
         lane = self._lane
         lane.under_way += 1
         try:
-            request = lane.client.build_request(method, url, headers=headers)
             answer = await lane.client.send(request, stream=True)
         except BaseException as error:
             # The connection itself takes note of what happens to it, but not of a cancellation
@@ -63,8 +66,20 @@ class Http2Client:
             await self._leave(lane, not (given_up or confused))
             raise
         if answer.http_version != "HTTP/2":
-            self._speak_http1.add(origin_of(url))
+            self._speak_http1.add(origin_of(str(request.url)))
         return _Http2Response(answer, partial(self._leave, lane))
+
+    async def relay(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: AsyncIterator[bytes] | None,
+    ) -> RelayedResponse:
+        """Send somebody else's request, as `Http1Client.relay` does."""
+        # Not by the client, which would add its own headers.
+        request = httpx2.Request(method, url, headers=list(headers), content=body)
+        return await self._send(request)
 
     async def _leave(self, lane: _Lane, clean: bool) -> None:
         lane.under_way -= 1
@@ -99,6 +114,7 @@ class _Http2Response:
         # One that has a connection of its own is closed with it.
         self._clean = answer.http_version != "HTTP/2"
         self.status_code = answer.status_code
+        self.reason = answer.reason_phrase
         self.headers: Headers = answer.headers
         self.url = str(answer.url)
 

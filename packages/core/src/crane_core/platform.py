@@ -7,7 +7,7 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,17 @@ class Paths:
     config: Path
     data: Path
     cache: Path
+    volatile: Path | None = None
+
+    @property
+    def runtime(self) -> Path:
+        """What running agents keep: gone after a restart, where the system has such a folder."""
+        return self.volatile or self.data / "agents"
+
+    @property
+    def logs(self) -> Path:
+        """What agents write when something is wrong."""
+        return self.data / "logs"
 
     @property
     def config_file(self) -> Path:
@@ -55,7 +66,19 @@ def user_paths(environ: Mapping[str, str]) -> Paths:
         # Not the folder crane-pip used (`data/python`): both may be installed at once.
         data=folders.user_data_path,
         cache=folders.user_cache_path,
+        volatile=_volatile(environ),
     )
+
+
+def _volatile(environ: Mapping[str, str]) -> Path | None:
+    """Return a folder of this login's own in memory, None where there is none.
+
+    Without `XDG_RUNTIME_DIR` platformdirs makes a name in /tmp up, which anybody may have taken.
+    """
+    named = environ.get("XDG_RUNTIME_DIR", "")
+    if sys.platform in {"win32", "darwin"} or not Path(named).is_absolute():
+        return None
+    return Path(named) / "crane" if Path(named).is_dir() else None
 
 
 def readable_by_others(status: os.stat_result) -> bool:
@@ -97,6 +120,112 @@ def is_running(pid: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+_PROCESSES = Path("/proc/self/stat")  # of Linux
+
+
+def process_mark(pid: int) -> str | None:
+    """Return what tells this process from others of the same number, None if there is none.
+
+    A process that has ended counts as gone, even if its parent has not asked for that yet.
+    """
+    if sys.platform == "win32":
+        return _windows_mark(pid)
+    if _PROCESSES.exists():
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        except OSError:
+            return "running" if is_running(pid) else None
+        # The second field is the program's name in brackets, which may hold anything (proc(5)).
+        fields = text.rpartition(")")[2].split()
+        return None if fields[0] in {"Z", "X"} else f"{fields[19]}"
+    return _listed_mark(pid)
+
+
+def _listed_mark(pid: int) -> str | None:
+    import subprocess
+
+    command = ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
+    environ = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    try:
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "running" if is_running(pid) else None
+    state, _, started = done.stdout.strip().partition(" ")
+    return None if not state or state.startswith("Z") else started.strip()
+
+
+def _windows_mark(pid: int) -> str | None:
+    if sys.platform == "win32":
+        import ctypes
+        from ctypes import wintypes
+
+        query_limited_information, still_active, access_denied = 0x1000, 259, 5
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.OpenProcess.restype = wintypes.HANDLE
+        handle = kernel.OpenProcess(query_limited_information, False, pid)
+        if not handle:
+            return "running" if ctypes.get_last_error() == access_denied else None
+        try:
+            code = wintypes.DWORD()
+            kernel.GetExitCodeProcess(wintypes.HANDLE(handle), ctypes.byref(code))
+            if code.value != still_active:
+                return None
+            times = [wintypes.FILETIME() for _ in range(4)]
+            kernel.GetProcessTimes(wintypes.HANDLE(handle), *map(ctypes.byref, times))
+            return f"{times[0].dwHighDateTime:x}{times[0].dwLowDateTime:08x}"
+        finally:
+            kernel.CloseHandle(wintypes.HANDLE(handle))
+    return None
+
+
+def machine_mark() -> str:
+    """Return a mark of where process numbers and loopback ports mean the same as here.
+
+    A home may be shared by machines and containers.
+    """
+    if sys.platform == "win32":
+        return os.environ.get("COMPUTERNAME", "")
+    marks = [os.uname().nodename]
+    for name in ("pid", "net"):
+        try:
+            marks.append(str(Path("/proc/self/ns", name).readlink()))
+        except OSError:  # no Linux, or none that tells
+            continue
+    return " ".join(marks)
+
+
+def detached() -> dict[str, Any]:
+    """Return what `subprocess.Popen` needs so that a process outlives its starter's terminal."""
+    if sys.platform == "win32":
+        import subprocess
+
+        flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+        return {"creationflags": flags | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True, "umask": 0o077}
+
+
+def leave_no_core_dump() -> None:
+    """Let no copy of this process's memory, in which tokens are, be written if it crashes."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def leave_parent() -> None:
+    """Go on as a process that is nobody's child, so that whoever started it cannot stumble on it.
+
+    The starter may become another program, whose `wait()` would tell of a child that it never
+    had. Windows knows no such tie.
+    """
+    if sys.platform != "win32" and os.fork():
+        os._exit(0)
 
 
 def sync_folder(path: Path) -> None:

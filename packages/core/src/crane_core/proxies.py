@@ -79,7 +79,14 @@ def environment_proxies() -> Proxies:
 
     Raises `UsageError`.
     """
-    found = getproxies()
+    return proxies_of(getproxies())
+
+
+def proxies_of(found: Mapping[str, str]) -> Proxies:
+    """Return the proxies that these variables name (`http`, `https`, `all`, `no`).
+
+    Raises `UsageError`.
+    """
     entries = [entry.strip() for entry in found.get("no", "").split(",")]
     if "*" in entries:
         return Proxies()

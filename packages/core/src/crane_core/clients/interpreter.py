@@ -30,7 +30,7 @@ except ImportError:
     print(json.dumps(None)); sys.exit(0)
 print(json.dumps([pip.__version__, sys.version.split()[0]]), flush=True)
 import runpy
-sys.argv = ["pip", "config", "list"]
+sys.argv = ["pip", "config", "list", *sys.argv[1:]]
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 
@@ -78,11 +78,14 @@ def find_python(environ: Mapping[str, str], explicit: str | None) -> str:
     )
 
 
-def probe(python: str, environ: Mapping[str, str]) -> Pip:
-    """Ask an interpreter about its pip. Raises `InterpreterNotFound` or `ToolTooOld`."""
+def probe(python: str, environ: Mapping[str, str], *, isolated: bool = False) -> Pip:
+    """Ask an interpreter about its pip; `isolated` as pip's own option of that name.
+
+    Raises `InterpreterNotFound` or `ToolTooOld`.
+    """
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE],
+            [python, "-c", _PROBE, *(["--isolated"] if isolated else [])],
             env={**environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONIOENCODING": "utf-8"},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -1,4 +1,4 @@
-"""Running pip against the gateway, with its own output, exit code and signals."""
+"""Which index a pip command is about, and running pip at a gateway of its own (index route)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ SECRETS = ("CRANE_TOKEN_", "CRANE_CLIENT_SECRET_")
 
 @dataclass(frozen=True, slots=True)
 class Indexes:
-    """The registered index of a pip command, and the other indexes it names beside it."""
+    """The registered index of a pip command, and the other indexes it names beside it.
+
+    `is_named` says that pip finds the index by itself: on its command line or in its settings.
+    """
 
     index: Index
     beside: tuple[str, ...] = ()
+    is_named: bool = True
 
 
 def choose_indexes(
@@ -44,9 +48,9 @@ def choose_indexes(
     one counts if it is registered, else the only or default one. An unregistered `named` one is
     right only beside a registered extra one, whose place it then leaves. Raises `NotRegistered`.
     """
-    found = next((index for url in extra if (index := _registered(configuration, url))), None)
+    found = next((index for url in extra if (index := registered_index(configuration, url))), None)
     if named is not None:
-        index = _registered(configuration, named)
+        index = registered_index(configuration, named)
         if index is None and found is not None:
             # It says where the rest comes from.
             return Indexes(replace(found, fallback="none"), _beside([named, *extra], found))
@@ -57,22 +61,24 @@ def choose_indexes(
                 hint=f"run: crane index register {shown}, or call pip itself",
             )
         return Indexes(index, _beside(extra, index))
-    index = _registered(configuration, configured) if configured else None
-    if index is None:
-        try:
-            index = configuration.only_or_default()
-        except NotRegistered:
-            if found is None:
-                raise
-            index = found
-    return Indexes(index, _beside(extra, index))
+    index = registered_index(configuration, configured) if configured else None
+    if index is not None:
+        return Indexes(index, _beside(extra, index))
+    try:
+        index = configuration.only_or_default()
+    except NotRegistered:
+        if found is None:
+            raise
+        index = found
+    return Indexes(index, _beside(extra, index), is_named=False)
 
 
 def _beside(urls: list[str], index: Index) -> tuple[str, ...]:
     return tuple(url for url in dict.fromkeys(urls) if not names_index(url, index.url))
 
 
-def _registered(configuration: Configuration, url: str) -> Index | None:
+def registered_index(configuration: Configuration, url: str) -> Index | None:
+    """Return the index that this URL names, None if it is not registered."""
     return next((index for index in configuration if names_index(url, index.url)), None)
 
 
@@ -101,19 +107,27 @@ def _own_entries(environ: Mapping[str, str], home: Path) -> str:
     return ""
 
 
-def config_without_proxy(environ: Mapping[str, str], command: str | None) -> str:
-    """Return a pip configuration file that takes a `proxy` of the user's other files away.
+def private_config(
+    configuration: Mapping[str, str], command: str | None, values: Mapping[str, str]
+) -> str:
+    """Return a pip configuration file of pip's whole configuration, with these values instead.
 
-    The file that `PIP_CONFIG_FILE` names beats those, and pip ignores an empty value. `--proxy ''`
-    would not reach the pip of build isolation, and makes pip 26.3 ignore `HTTPS_PROXY` too.
+    The file that `PIP_CONFIG_FILE` names beats all others, and pip does not read the user's own
+    beside it. An empty value counts as none.
     """
     parser = configparser.RawConfigParser()
-    with contextlib.suppress(OSError, configparser.Error, UnicodeDecodeError):
-        parser.read(environ.get("PIP_CONFIG_FILE", ""), encoding="utf-8")
+    for key, value in configuration.items():
+        section, _, name = key.rpartition(".")
+        if section == ":env:" or not name:
+            continue
+        if not parser.has_section(section):
+            parser.add_section(section)
+        parser.set(section, name, value)
     for section in ("global", "install", command or "global"):
         if not parser.has_section(section):
             parser.add_section(section)
-        parser.set(section, "proxy", "")
+        for name, value in values.items():
+            parser.set(section, name, value)
     text = io.StringIO()
     parser.write(text)
     return text.getvalue()

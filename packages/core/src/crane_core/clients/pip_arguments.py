@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 INDEX_COMMANDS = frozenset({"install", "download", "wheel", "index", "lock"})
 LISTING = frozenset({"--outdated", "--uptodate"})
 REPLACED = frozenset({"--index-url", "--extra-index-url", "--proxy"})
+# These would beat what the environment says of the way to the network.
+NETWORK = frozenset({"--proxy", "--cert"})
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ class PipCommand:
         return values[-1] if (values := self._values("--proxy")) else None
 
     @property
+    def cert(self) -> str | None:
+        """The last `--cert`."""
+        return values[-1] if (values := self._values("--cert")) else None
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether pip is to pass over its variables and the user's configuration file."""
+        return any(option.name == "--isolated" for option in self._parsed.options)
+
+    @property
     def needs_index(self) -> bool:
         """Whether the command fetches from an index."""
         names = {option.name for option in self._parsed.options}
@@ -62,19 +74,27 @@ class PipCommand:
         return bool(fetches) and not names & {"--no-index", "--help", "--version"}
 
     def with_indexes(self, index_url: str, extra_index_urls: list[str]) -> list[str]:
-        """Return the line with these indexes in place of those it names, and without a proxy.
-
-        They stand directly behind the command: at the end they might become the value of an
-        option that lacks one.
-        """
-        gone: list[tuple[Option, list[str]]] = [
-            (option, []) for option in self._parsed.options if option.name in REPLACED
-        ]
-        places = substituted(self.arguments, gone)
+        """Return the line with these indexes in place of those it names, and without a proxy."""
         indexes = ["--index-url", index_url]
         for url in extra_index_urls:
             indexes += ["--extra-index-url", url]
-        places.insert(self._parsed.command_at + 1, indexes)
+        return self._changed(REPLACED, indexes)
+
+    def without_network(self, index_url: str | None) -> list[str]:
+        """Return the line without a proxy and a certificate file; with this index, if any."""
+        return self._changed(NETWORK, ["--index-url", index_url] if index_url else [])
+
+    def _changed(self, gone: frozenset[str], added: list[str]) -> list[str]:
+        """Return the line without some options, and with others.
+
+        Those stand directly behind the command: at the end they might become the value of an
+        option that lacks one.
+        """
+        steads: list[tuple[Option, list[str]]] = [
+            (option, []) for option in self._parsed.options if option.name in gone
+        ]
+        places = substituted(self.arguments, steads)
+        places.insert(self._parsed.command_at + 1, added)
         return list(chain.from_iterable(places))
 
     def with_requirements(self, rewrite: Callable[[str], str]) -> PipCommand:

@@ -1,7 +1,8 @@
-"""Requirements files whose index lines would lead pip past the gateway.
+"""Requirements files that name indexes.
 
-pip lets an `--index-url` in such a file beat its command line. So those lines are taken out of a
-private copy, and count as if they stood on the command line.
+On the index route such a line would lead pip past the gateway: pip lets an `--index-url` in a file
+beat its command line. So those lines are taken out of a private copy, and count as if they stood
+on the command line. On the forward route the files stay what they are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import shlex
 import stat
+import tempfile
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -21,10 +23,9 @@ from urllib.request import url2pathname
 
 from crane_core.clients.pip_options import Option, parse_line, substituted
 from crane_core.errors import UsageError
-from crane_core.files import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 NESTED_OPTIONS = frozenset({"--requirement", "--constraint", "--build-constraint"})
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -54,20 +55,53 @@ class _Stead:
     needs_copy: bool = False
 
 
+def in_folder(folder: Path) -> Callable[[str, bytes], str]:
+    """Return what keeps private copies in a folder."""
+    from crane_core.files import write_private
+
+    def store(name: str, content: bytes) -> str:
+        copy = folder / name
+        write_private(copy, content)
+        return str(copy)
+
+    return store
+
+
+def in_no_folder(name: str, content: bytes) -> str:
+    """Keep a copy in a file without a name, which goes with the process that becomes pip.
+
+    Where files cannot be without a name, it is left to whoever cleans the temporary folder.
+    """
+    descriptor, path = tempfile.mkstemp(prefix="crane-", suffix=f"-{name}")
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(content)
+    if os.name == "nt":
+        os.close(descriptor)
+        return path
+    os.unlink(path)  # noqa: PTH108 - its name is all that we have
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.set_inheritable(descriptor, True)
+    return f"/dev/fd/{descriptor}"
+
+
 @dataclass
 class RequirementsRewriter:
-    """Copies the files that name indexes, or name such a file; leaves the others alone.
+    """Reads the files that a command names, and copies those that pip cannot be given as they are.
 
-    What the files say is gathered here: the last index URL, the extra ones, the links, and the
+    That is so for a stream, which can be read only once; and, unless `keeps_indexes`, for a file
+    with an index line. `store` keeps a copy and returns its name. What the files say is gathered
+    here: the last index URL, the extra ones, the links, whether no index is to be asked, and the
     files behind a URL, into which nobody has looked.
     """
 
-    folder: Path
+    store: Callable[[str, bytes], str]
     environ: Mapping[str, str]
+    keeps_indexes: bool = False
     index_url: str | None = None
     extra_index_urls: list[str] = field(default_factory=list)
     find_links: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
+    no_index: bool = False
     _copies: dict[str, str] = field(default_factory=dict)
 
     def rewrite(self, name: str) -> str:
@@ -96,9 +130,8 @@ class RequirementsRewriter:
         rewritten = [self._line(line, path.parent) for line in lines]
         if not is_stream and not any(line.needs_copy for line in rewritten):
             return name
-        copy = self.folder / f"{number}-{path.name}"
-        write_private(copy, "".join(f"{line.text}\n" for line in rewritten).encode())
-        return str(copy)
+        text = "".join(f"{line.text}\n" for line in rewritten)
+        return self.store(f"{number}-{path.name}", text.encode())
 
     def _line(self, line: str, folder: Path) -> _Line:
         text = _VARIABLE.sub(self._expanded, _COMMENT.sub("", line)).strip()
@@ -108,9 +141,11 @@ class RequirementsRewriter:
             words = shlex.split(text)
         except ValueError:
             return _Line(line)
+        options = parse_line(words)
+        self.no_index = self.no_index or any(option.name == "--no-index" for option in options)
         steads = [
             (option, stead)
-            for option in parse_line(words)
+            for option in options
             if option.value is not None and (stead := self._stead(option, folder)) is not None
         ]
         places = substituted(words, ((option, stead.words) for option, stead in steads))
@@ -123,10 +158,10 @@ class RequirementsRewriter:
         value = option.value or ""
         if option.name == "--index-url":
             self.index_url = value
-            return _Stead([], needs_copy=True)
+            return None if self.keeps_indexes else _Stead([], needs_copy=True)
         if option.name == "--extra-index-url":
             self.extra_index_urls.append(value)
-            return _Stead([], needs_copy=True)
+            return None if self.keeps_indexes else _Stead([], needs_copy=True)
         if option.name == "--find-links":
             self.find_links.append(value)
             # Relative to the file if it is there, to the current folder if not; as pip does.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.finished import Finished, FinishedAnswers
 
 LONGEST_HEAD = 64 << 10
+HEAD_END = b"\r\n\r\n"
 HEAD_SECONDS = 30.0
 EXTENSION = "crane.connection"
 ABSOLUTE_FORM = "crane.absolute-form"
@@ -62,13 +63,14 @@ class Connection:
 
         pip passes over a page that has an error status, in silence, and goes on with its next
         index: a private name would be taken from there. A body that breaks off where a chunk
-        size is due ends every pip (22.2 to 26.3 tried), and pip prints the line it found there.
+        size is due ends every pip (22.2 to 26.3 tried), and pip prints the line it found there, up
+        to a semicolon.
         """
         self._transport.write(
             b"HTTP/1.1 200 OK\r\ndate: " + formatdate(usegmt=True).encode() + b"\r\n"
             b"content-type: text/html\r\ncache-control: no-store\r\n"
             b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
-            + reason.encode("ascii", "replace")
+            + reason.replace(";", ",").encode("ascii", "replace")
             + b"\r\n"
         )
         self._transport.close()
@@ -95,6 +97,7 @@ class GatewayProtocol(HttpToolsProtocol):
     _connection: Connection
     _finished: FinishedAnswers | None = None
     _head_size = 0
+    _last = b""  # the last bytes of an unfinished head: its end may come in two parts
     _in_head = True
     _messages = 0
     _whole_heads = 0
@@ -129,7 +132,7 @@ class GatewayProtocol(HttpToolsProtocol):
                 self._give(finished)
                 return
         if self._in_head:
-            self._head_size += len(data)
+            self._head_size += self._part_of_head(data)
             if self._head_size > LONGEST_HEAD:
                 self._refuse_head()
                 return
@@ -137,6 +140,14 @@ class GatewayProtocol(HttpToolsProtocol):
         super().data_received(data)
         is_whole = is_idle and self._messages == 1 and self._in_head and self.cycle is not None
         self._connection.request = data if is_whole and self.cycle.keep_alive else None
+
+    def _part_of_head(self, data: bytes) -> int:
+        """Return how much of what came belongs to the head; a body may come along with it."""
+        before, self._last = self._last, (self._last + data[-3:])[-3:]
+        if (end := (before + data[:3]).find(HEAD_END)) >= 0:
+            return end + len(HEAD_END) - len(before)
+        end = data.find(HEAD_END)
+        return len(data) if end < 0 else end + len(HEAD_END)
 
     def _is_idle(self) -> bool:
         cycle: Any = self.cycle
@@ -190,7 +201,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Stop counting."""
-        self._in_head, self._head_size = False, 0
+        self._in_head, self._head_size, self._last = False, 0, b""
         self._whole_heads += 1
         super().on_headers_complete()
 

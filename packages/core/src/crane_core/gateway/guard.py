@@ -39,10 +39,11 @@ class Guard:
     hosts: frozenset[str] | None
     secret: Secret | None = None
     allowed_uids: frozenset[int] | None = None
+    methods: frozenset[str] = METHODS
 
     def check(self, scope: dict[str, Any], peer_uid: Callable[[], int | None]) -> Refusal | None:
         """Return why the request is refused, None if it may pass."""
-        headers = _single_headers(scope)
+        headers = single_headers(scope)
         if headers is None:
             return Refusal(400, "a header that must stand once is there twice")
         return next(self._refusals(scope, headers, peer_uid), None)
@@ -50,8 +51,8 @@ class Guard:
     def _refusals(
         self, scope: dict[str, Any], headers: dict[bytes, bytes], peer_uid: Callable[[], int | None]
     ) -> Iterator[Refusal]:
-        if scope["method"] not in METHODS:
-            yield Refusal(405, "crane serves GET and HEAD here")
+        if scope["method"] not in self.methods:
+            yield Refusal(405, f"crane serves {' and '.join(sorted(self.methods))} here")
         if ABSOLUTE_FORM in scope["extensions"]:
             yield Refusal(400, "crane is no open proxy")
         if self.hosts is not None and headers.get(b"host", b"").decode("latin-1") not in self.hosts:
@@ -59,7 +60,7 @@ class Guard:
         if _from_web_page(headers):
             yield Refusal(403, "crane does not serve web pages' requests")
         is_secret_asked = self.secret is not None and scope["path"] != HEALTH
-        if is_secret_asked and _password(headers) != self.secret:
+        if is_secret_asked and password_in(headers.get(b"authorization", b"")) != self.secret:
             yield Refusal(403, "the secret of this crane process is missing or wrong")
         if self.allowed_uids is not None and peer_uid() not in {None, *self.allowed_uids}:
             yield Refusal(403, "this crane process belongs to another user")
@@ -71,7 +72,8 @@ def loopback_hosts(host: str, port: int) -> frozenset[str]:
     return frozenset({f"{name}:{port}" for name in names} | (names if port == 80 else set()))
 
 
-def _single_headers(scope: dict[str, Any]) -> dict[bytes, bytes] | None:
+def single_headers(scope: dict[str, Any]) -> dict[bytes, bytes] | None:
+    """Return the headers by name, None if one of those that must stand once is there twice."""
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         if name in headers and name in {b"host", b"authorization", b"content-length"}:
@@ -86,8 +88,9 @@ def _from_web_page(headers: dict[bytes, bytes]) -> bool:
     return b"origin" in headers or site not in {b"none", b"same-origin"}
 
 
-def _password(headers: dict[bytes, bytes]) -> Secret | None:
-    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+def password_in(credentials: bytes) -> Secret | None:
+    """Return the password of Basic credentials (RFC 7617), None if they are none."""
+    scheme, _, value = credentials.partition(b" ")
     if scheme.lower() != b"basic":
         return None
     try:

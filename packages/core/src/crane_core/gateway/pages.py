@@ -1,4 +1,4 @@
-"""Index pages as tools see them: from the source that may answer, with links to this gateway."""
+"""Index pages as tools see them: from the source that may answer, and linked as they need it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_BYTES = 32 << 20
 # keeps a page of that size, so that it would not be found again.
 LARGEST_KEPT = 4 << 20
 # A page with more files than this is not written between two other requests, but beside them.
-MANY_FILES = 64
+MANY_FILES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,21 @@ class PageWriter:
         self._provenance = provenance
         self._size = 0
         self._written: OrderedDict[
-            tuple[str, str, str, str], tuple[ProjectPage, int, FinishedPage]
+            tuple[str, str, str | None, str], tuple[ProjectPage, int, FinishedPage]
         ] = OrderedDict()
 
     async def write(
-        self, found: SourcedPage, project: str, base_url: str, content_type: str
+        self, found: SourcedPage, project: str, base_url: str | None, content_type: str
     ) -> FinishedPage:
-        """Return the page with what the gateway adds to it, in the negotiated form."""
+        """Return the page with what the gateway adds to it, in the negotiated form.
+
+        Its links lead below `base_url`; without one they stay as the index wrote them.
+        """
         key = found.url, project, base_url, content_type
         known = self._written.get(key)
-        if known and known[0] is found.page and known[1] == self._metadata.generation:
+        # Before anything is looked up: what comes meanwhile is for the next time.
+        version = self._metadata.version(found, project)
+        if known and known[0] is found.page and known[1] == version:
             self._written.move_to_end(key)
             return known[2]
         offered = replace(found, page=await self._metadata.offered(found))
@@ -66,24 +71,28 @@ class PageWriter:
             page, finished = await asyncio.to_thread(self._finish, offered, base_url, content_type)
         # A hash may yet be learned for a file without one.
         if all(file["hashes"] for file in page.files):
-            self._keep(key, found.page, finished)
+            self._keep(key, found.page, version, finished)
         return finished
 
     def _finish(
-        self, found: SourcedPage, base_url: str, content_type: str
+        self, found: SourcedPage, base_url: str | None, content_type: str
     ) -> tuple[ProjectPage, FinishedPage]:
-        page = localised(found, base_url, self._provenance)
+        page = localised(found, base_url, self._provenance) if base_url else found.page
         body = serialise(page, content_type)
         return page, FinishedPage(body, etag_of(body), content_type)
 
     def _keep(
-        self, key: tuple[str, str, str, str], page: ProjectPage, finished: FinishedPage
+        self,
+        key: tuple[str, str, str | None, str],
+        page: ProjectPage,
+        version: int,
+        finished: FinishedPage,
     ) -> None:
         if len(finished.body) > LARGEST_KEPT:
             return
         if old := self._written.pop(key, None):
             self._size -= len(old[2].body)
-        self._written[key] = page, self._metadata.generation, finished
+        self._written[key] = page, version, finished
         self._size += len(finished.body)
         while self._size > MOST_BYTES:
             self._size -= len(self._written.popitem(last=False)[1][2].body)

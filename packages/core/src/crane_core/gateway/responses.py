@@ -71,14 +71,25 @@ async def send_redirect(send: Send, scope: dict[str, Any], location: str) -> Non
 
 
 async def send_problem(
-    send: Send, scope: dict[str, Any], connection: Connection, status: int, text: str
+    send: Send,
+    scope: dict[str, Any],
+    connection: Connection,
+    status: int,
+    text: str,
+    *,
+    closing: bool = False,
 ) -> None:
-    """Send an error whose reason phrase and body both say what to do."""
+    """Send an error whose reason phrase and body both say what to do.
+
+    `closing` ends the connection with it: for a request whose body was not read.
+    """
     reason = to_ascii(text)
     connection.set_reason(reason)
     headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
     if status == 405:
         headers["allow"] = "GET, HEAD"  # RFC 9110 §15.5.6 wants it
+    if closing:
+        headers["connection"] = "close"
     await send_bytes(send, scope, status, f"{reason}\n".encode(), headers)
 
 
@@ -92,6 +103,17 @@ def status_of(error: CraneError) -> int:
     if isinstance(error, LoginError):
         return 403
     return 504 if isinstance(error, ProviderError) else 500
+
+
+def page_status(scope: dict[str, Any], error: CraneError) -> int:
+    """Return the HTTP status of a page that cannot be had.
+
+    uv shows no reason for a 403, but tells people to look at their credentials; any other client
+    error ends it as well, and its reason phrase is shown.
+    """
+    status = status_of(error)
+    is_uv = header(scope, b"user-agent").startswith(b"uv/")
+    return 424 if status == 403 and is_uv else status
 
 
 def is_pip(scope: dict[str, Any]) -> bool:

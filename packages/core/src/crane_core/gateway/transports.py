@@ -14,7 +14,7 @@ from crane_core.proxies import environment_proxies
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from crane_core.http import Response
+    from crane_core.http import RelayTransport, Response
     from crane_core.http1 import Http1Client
     from crane_core.tls import TLSSettings
     from crane_core.urls import Origin
@@ -63,7 +63,11 @@ class Transports:
         """Return the transport of a file. Raises `ConfigBroken` if a file of `tls` is unusable."""
         return await self._any(origin, tls)
 
-    async def _any(self, origin: Origin, tls: TLSSettings) -> Transport:
+    async def for_relay(self, origin: Origin, tls: TLSSettings) -> RelayTransport:
+        """Return the transport of a tool's own request. Raises as `for_stream`."""
+        return await self._any(origin, tls)
+
+    async def _any(self, origin: Origin, tls: TLSSettings) -> Http1Client | Http2Client:
         proxy = self._proxies.before(origin)
         if proxy is not None and proxy.speaks_tls:
             return self._over_http2(tls)
@@ -75,7 +79,7 @@ class Transports:
             self._http2[tls] = Http2Client(self._limits, tls=tls)
         return self._http2[tls]
 
-    async def _over_http1(self, tls: TLSSettings) -> Transport:
+    async def _over_http1(self, tls: TLSSettings) -> Http1Client:
         if self._imported is not None:
             await asyncio.shield(self._imported)
         from crane_core.http1 import Http1Client

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -55,7 +55,6 @@ PAGE_HEADERS = ("etag", "last-modified", "cache-control", "expires", "age", "dat
                 "content-type")  # fmt: skip
 NO_HEADERS: Mapping[str, str] = {}
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_origin = lru_cache(4096)(origin_of)
 
 T = TypeVar("T")
 
@@ -166,9 +165,9 @@ class Upstream:
 
     async def _send(self, errand: _Errand, url: str) -> Response:
         """Return an answer that is neither *not now* nor *not with this token*."""
-        index, origin, sent = errand.index, _origin(url), errand.headers
+        index, origin, sent = errand.index, origin_of(url), errand.headers
         # The index's client certificate and private CA are for the index alone.
-        own = index is not None and origin == _origin(index.url)
+        own = index is not None and origin == origin_of(index.url)
         wire = await errand.find(origin, index.tls if index and own else NO_SETTINGS)
         shows_token = index is not None and within(url, index.token_prefix)
         if index and shows_token:
@@ -176,7 +175,7 @@ class Upstream:
             sent = {**sent, "authorization": f"Bearer {errand.token.reveal()}"}
         response = await wire.send(errand.method, on_origin(origin, url), sent)
         status = response.status_code
-        if _CONTROL.search(b"".join(part for pair in response.headers.raw for part in pair)):
+        if has_control_characters(response):
             await response.aclose()
             raise IndexBroken(f"{url} answered with control characters in its header fields")
         if status in BUSY:
@@ -241,6 +240,11 @@ def redirect_target(response: Response, url: str, index: Index | None) -> str | 
     if there == origin_of(index.url) or url.endswith("/"):
         raise refused(url, f"it redirects to {there}{urlsplit(target).path}")
     return require_secure(target, what="the redirect", insecure_http=index.insecure_http)
+
+
+def has_control_characters(response: Response) -> bool:
+    """Whether the header fields hold what no field may hold, as the end of a line."""
+    return bool(_CONTROL.search(b"".join(part for pair in response.headers.raw for part in pair)))
 
 
 def unreachable(error: Exception, url: str) -> IndexUnreachable | ClockSkew:
