@@ -17,24 +17,32 @@ if TYPE_CHECKING:
     from crane_cli.terminal import TerminalPrompt
     from crane_core.auth.context import AuthContext
     from crane_core.auth.vault import Vault
+    from crane_core.clients.child_environment import Restored
     from crane_core.config.model import Index
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The user's environment, files and configuration."""
+    """The user's environment, files and configuration.
+
+    `outer` is the `crane run` or `crane env` around this process. Its variables, which `changed`
+    names, are taken out of `environ`.
+    """
 
     environ: Mapping[str, str]
     paths: Paths
     config: ConfigStore
     prompt: TerminalPrompt
     clock: SystemClock
+    outer: Restored | None = None
+    changed: tuple[str, ...] = ()
 
 
 def context() -> Context:
     """Return the context of this process."""
     from crane_cli.terminal import TerminalPrompt
 
+    outer, changed = _leave_outer_view()
     paths = user_paths(os.environ)
     return Context(
         environ=os.environ,
@@ -42,7 +50,22 @@ def context() -> Context:
         config=ConfigStore(paths.config_file),
         prompt=TerminalPrompt(os.environ),
         clock=SystemClock(),
+        outer=outer,
+        changed=changed,
     )
+
+
+def _leave_outer_view() -> tuple[Restored | None, tuple[str, ...]]:
+    """Take back what an outer crane has set: crane itself must not go through crane."""
+    if "CRANE_VIEW" not in os.environ:
+        return None, ()
+    from crane_core.clients.child_environment import changed_names, restored
+
+    changed = tuple(changed_names(os.environ))
+    outer = restored(os.environ)
+    os.environ.clear()
+    os.environ.update(outer.environ)
+    return outer, changed
 
 
 @contextlib.asynccontextmanager

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from crane_core.gateway.events import Observer
     from crane_core.gateway.guard import Guard
 
-NO = frozenset({"off", "0", "no", "false"})
-
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -36,16 +34,17 @@ def new_secret() -> Secret:
 
 
 def my_uids() -> frozenset[int] | None:
-    """Return whose processes may connect: ours and root's, who can read our memory anyway."""
-    import os
+    """Return whose processes may connect."""
+    from crane_core.agent import surroundings
 
-    getuid = getattr(os, "getuid", None)
-    return frozenset({getuid(), 0}) if getuid else None
+    return surroundings.my_uids()
 
 
 def is_offline(here: Context) -> bool:
     """Whether the user wants answers from the cache only."""
-    return here.environ.get("CRANE_OFFLINE", "").lower() not in {"", *NO}
+    from crane_core.agent import surroundings
+
+    return surroundings.is_offline(here.environ)
 
 
 @contextlib.asynccontextmanager
@@ -62,12 +61,11 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Serve these indexes on the socket until the block ends."""
     from crane_cli.context import auth
-    from crane_core.cache.settings import read_settings
-    from crane_core.gateway.compose import Settings, gateway
+    from crane_core.agent.surroundings import gateway_settings
+    from crane_core.gateway.compose import gateway
     from crane_core.gateway.server import serving
 
-    prefetch = here.environ.get("CRANE_PREFETCH", "").lower() not in NO
-    chosen = Settings(read_settings(here.environ), offline or is_offline(here), prefetch)
+    chosen = gateway_settings(here.environ, offline=offline)
 
     async with (
         auth(here) as parts,

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from crane_cli.commands import COMMANDS
+from crane_cli.commands import modules_for
 from crane_core import __version__
 from crane_core.errors import CraneError, Interrupted
 
@@ -18,10 +18,11 @@ EPILOG = """\
 examples:
   crane index register https://crane.example.com/python   find the login, remember the index
   crane pip install our-package                           private index first, then PyPI
+  crane run -- poetry lock                                any command, with the index's real URL
   crane serve https://crane.example.com/python            an index URL for any other tool
   crane status                                            who is logged in, until when
 
-Exit codes are listed in docs/reference/exit-codes.md. `crane pip` returns pip's own.
+Exit codes are in docs/reference/exit-codes.md. `crane pip`, `uv` and `run` return the tool's.
 """
 
 
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     try:
-        return parser().parse_args(arguments)
+        return parser(arguments).parse_args(arguments)
     except SystemExit:
         sys.stdout.flush()  # what --help and --version print, so that a closed pipe shows here
         raise
@@ -79,8 +80,8 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return own, False
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, or of the one command that is named."""
     top = argparse.ArgumentParser(
         prog="crane",
         description="Install from package indexes behind OAuth2 / OpenID Connect.",
@@ -91,6 +92,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"crane {__version__}")
     top.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_parser(commands)
+    for module in modules_for(arguments):
+        module.add_parser(commands)
     return top

@@ -1,89 +1,20 @@
-"""The person in front of the terminal: what they are shown, and whether they are there."""
+"""The person in front of the terminal."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from crane_core.clients.person import Person
 from crane_core.errors import UsageError
-from crane_core.text import visible
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from crane_core.auth.model import DeviceAuthorization
-    from crane_core.config.model import Index
 
 
-class TerminalPrompt:
+class TerminalPrompt(Person):
     """Talks on stderr, so that stdout stays the tool's own."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self.use_browser = True
-        self.interactive = not _is_set(environ, "CRANE_NON_INTERACTIVE")
-
-    @property
-    def can_answer(self) -> bool:
-        """Whether somebody is there: a terminal or a browser, and no CI."""
-        if not self.interactive or _is_set(self._environ, "CI"):
-            return False
-        return sys.stderr.isatty() or self.has_browser
-
-    @property
-    def has_browser(self) -> bool:
-        """Whether a browser would open on the screen in front of the person."""
-        if not self.use_browser:
-            return False
-        if self._environ.get("BROWSER"):
-            return True
-        if self._on_ssh or _in_container():
-            return False
-        if sys.platform in {"win32", "darwin"}:
-            return True
-        display = self._environ.get("DISPLAY") or self._environ.get("WAYLAND_DISPLAY")
-        return bool(display) and any(
-            shutil.which(name, path=self._environ.get("PATH"))
-            for name in ("xdg-open", "x-www-browser", "firefox", "chromium", "google-chrome")
-        )
-
-    @property
-    def _on_ssh(self) -> bool:
-        return bool(self._environ.get("SSH_CONNECTION") or self._environ.get("SSH_TTY"))
-
-    def show_authorization(self, index: Index, url: str) -> None:
-        """Show the address of a login in the browser, and open it."""
-        self._say(
-            f"\nTo log in to {index.name} ({index.url}), continue in your browser.\n"
-            f"If none opens, go to\n\n    {url}\n\nWaiting for you; Ctrl-C gives up.\n"
-        )
-        _open_browser(url)
-
-    def show_device_code(self, index: Index, request: DeviceAuthorization) -> None:
-        """Show address and code (RFC 8628 §3.3), and open the browser."""
-        address = request.verification_uri_complete or request.verification_uri
-        minutes = max(1, round(request.expires_in / 60))
-        self._say(
-            f"\nTo log in to {index.name} ({index.url}), open\n\n"
-            f"    {address}\n\n"
-            f"and check or enter the code  {request.user_code}\n"
-        )
-        if self._on_ssh:
-            self._show_qr_code(address)
-        # RFC 8628 §5.4: the one warning against an attacker's code sent by mail.
-        self._say(
-            "Continue only if you started this login yourself.\n"
-            f"Waiting for you, {minutes} min at most; Ctrl-C gives up.\n"
-        )
-        if self.has_browser:
-            _open_browser(address)
-
-    def notice(self, text: str) -> None:
-        """Say one line."""
-        self._say(f"crane: {visible(text)}")
+    def say(self, text: str) -> None:
+        """Print it."""
+        print(text, file=sys.stderr, flush=True)
 
     def confirm(self, question: str) -> bool:
         """Ask a question that a person must answer. Raises `UsageError` where nobody can."""
@@ -92,7 +23,8 @@ class TerminalPrompt:
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
-    def _show_qr_code(self, address: str) -> None:
+    def show_qr_code(self, address: str) -> None:
+        """Draw it with half blocks, if the terminal is wide enough and can show them."""
         if not sys.stderr.isatty() or "utf" not in (sys.stderr.encoding or "").lower():
             return
         import segno
@@ -100,22 +32,3 @@ class TerminalPrompt:
         code = segno.make(address, error="l")
         if code.symbol_size(border=2)[0] <= shutil.get_terminal_size().columns:
             code.terminal(out=sys.stderr, border=2, compact=True)
-
-    def _say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-
-def _is_set(environ: Mapping[str, str], name: str) -> bool:
-    return environ.get(name, "").lower() not in {"", "0", "false", "no"}
-
-
-def _in_container() -> bool:
-    """Whether a browser's redirect could not reach us: the marks of Docker and Podman."""
-    return any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv"))
-
-
-def _open_browser(address: str) -> None:
-    import webbrowser
-
-    # In a thread: a browser that runs in the terminal, or hangs, must not stop the polling.
-    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from crane_cli.commands import (
-    cache,
-    demo,
-    explain,
-    index,
-    login,
-    logout,
-    pip,
-    serve,
-    status,
-    token,
-    vault,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
 
-COMMANDS = (index, login, logout, status, token, pip, serve, explain, vault, cache, demo)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# In the order of `crane --help`; the modules have the same names.
+COMMANDS = (
+    "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "serve", "explain",
+    "agent", "vault", "cache", "demo",
+)  # fmt: skip
+
+
+def modules_for(arguments: Sequence[str]) -> list[Any]:
+    """Return the module of the command that these arguments name, all if they name none.
+
+    To import all of them takes as long as many a command itself.
+    """
+    names = [name for name in COMMANDS if name == next(iter(arguments), "")] or COMMANDS
+    return [importlib.import_module(f"{__name__}.{name}") for name in names]

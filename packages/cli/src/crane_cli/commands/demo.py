@@ -73,7 +73,12 @@ class Demo:
             if code := self._crane(*step):
                 return code
         subprocess.run([sys.executable, "-m", "venv", str(self.folder / "venv")], check=True)
-        return self._install()
+        try:
+            return self._install()
+        finally:
+            # It would wait for more to do, and what it serves is about to go.
+            stop = [*CRANE, "agent", "stop"]
+            subprocess.run(stop, env=self.environ, capture_output=True, check=False)
 
     def _install(self) -> int:
         report = self.folder / "report.json"
@@ -133,9 +138,10 @@ def _origins(report: Path, index_url: str) -> list[str]:
     lines = ["", "What came from where:"]
     for item in installed:
         name, version = item["metadata"]["name"], item["metadata"]["version"]
-        url = urlsplit(item["download_info"]["url"])
-        private = "/demo/files/" in url.path
-        source = f"{index_url}, with ada's login" if private else f"{url.hostname}, with no token"
+        url = item["download_info"]["url"]
+        private = url.startswith(f"{index_url}/")
+        origin = f"{index_url}, with ada's login"
+        source = origin if private else f"{urlsplit(url).hostname}, with no token"
         lines.append(f"  {name + ' ' + version:26} {source}")
     return lines
 
