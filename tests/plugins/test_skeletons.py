@@ -1,4 +1,4 @@
-"""The plugins load in the real tools, change nothing there, and cannot break them.
+"""The plugins load in the real tools, and cannot break them.
 
 Every distribution is built by its own backend, sdist first and the wheel from the sdist, and
 installed beside the tool into a fresh environment. The tools then run in an empty home.
@@ -54,7 +54,7 @@ POETRY = Tool(
     dist="poetry-plugin-crane",
     package="poetry_plugin_crane",
     module="poetry_plugin_crane.plugins",
-    step="poetry_plugin_crane.route.set_up",
+    step="poetry_plugin_crane.start.set_up",
     loaded=("poetry.console.application", "poetry.plugins.plugin_manager"),
     entry_points="""
         [poetry.application.plugin]
@@ -226,7 +226,7 @@ def test_poetry_lists_the_plugin_and_works(desk: Desk) -> None:
 
 @pytest.mark.parametrize("tool", [POETRY], ids=str)
 def test_poetry_activates_the_plugin_with_and_without_a_project(desk: Desk) -> None:
-    says = "poetry_plugin_crane.route:crane is loaded"
+    says = "poetry_plugin_crane.start:crane is loaded"
     assert desk.run_logged("about", cwd=desk.nowhere).count(says) == 1
     through_api = desk.python("-c", POETRY_OPENS)
     assert through_api.count(says) == 1
@@ -243,7 +243,7 @@ print(Factory().create_poetry().package.name)
 
 @pytest.mark.parametrize("tool", [POETRY], ids=str)
 def test_poetry_shows_the_debug_line_to_who_asks(desk: Desk) -> None:
-    assert "crane is loaded" in desk.run("check", "-vvv")
+    assert "crane knows the sources of tiny" in desk.run("check", "-vvv")
     assert "crane" not in desk.run("check", "-v")
 
 
@@ -327,7 +327,7 @@ def test_a_fault_in_the_plugin_leaves_the_tool_working(tool: Tool, desk: Desk) -
     module, _, step = tool.step.rpartition(".")
     breaking = (
         f"import {module} as broken\n"
-        "def fail():\n    raise RuntimeError('nothing works')\n"
+        "def fail(*_):\n    raise RuntimeError('nothing works')\n"
         f"broken.{step} = fail\n"
     )
     if tool is HATCH:  # its commands call the hook only to look for an unknown publisher

@@ -6,14 +6,17 @@ Poetry imports this module at the start of each command, so it imports nothing t
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 from poetry.plugins.application_plugin import ApplicationPlugin
 from poetry.plugins.plugin import Plugin
 
-from poetry_plugin_crane import route
+from poetry_plugin_crane import start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cleo.io.io import IO
     from poetry.console.application import Application
     from poetry.poetry import Poetry
@@ -22,25 +25,28 @@ logger = logging.getLogger(__name__)
 
 
 class CraneApplicationPlugin(ApplicationPlugin):  # type: ignore[misc, unused-ignore]
-    """Serves commands that open no project of the user's, such as `poetry self add`."""
+    """Serves Poetry's console: sets up the route and adds the `crane` commands."""
 
     def activate(self, application: Application) -> None:
         """Set up the route before Poetry runs a command."""
-        _set_up_route()
+        _guarded(lambda: start.set_up(application))
 
 
 class CranePlugin(Plugin):  # type: ignore[misc, unused-ignore]
-    """Serves programs that open a project through Poetry's API, without its console."""
+    """Learns of every project that Poetry opens; serves programs that use Poetry's API, too."""
 
     def activate(self, poetry: Poetry, io: IO) -> None:
-        """Set up the route before Poetry works on a project."""
-        _set_up_route()
+        """Tell the route which sources the project has."""
+        _guarded(lambda: start.open_project(poetry, io))
 
 
-def _set_up_route() -> None:
+def _guarded(step: Callable[[], None]) -> None:
     # Poetry calls activate() outside any try: what escapes here breaks every Poetry command,
     # also `poetry self remove poetry-plugin-crane`.
     try:
-        route.set_up()
-    except Exception:
+        step()
+    except Exception as error:
         logger.debug("crane could not be set up; Poetry goes on without it", exc_info=True)
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        # Poetry's own IO may be what has failed.
+        print(f"crane could not be set up, Poetry goes on: {line}", file=sys.stderr)  # noqa: T201

@@ -84,7 +84,7 @@ def placeholders(
     """
     from crane_core.urls import names_index
 
-    found = {}
+    found: dict[str, str] = {}
     for settings in _settings(arguments, environ):
         for index in _listed(settings):
             url, name = str(index.get("url", "")), _UNFIT.sub("_", str(index.get("name", "")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from crane_core.errors import AgentTrouble
@@ -125,6 +125,4 @@ class Registry:
 
 
 def _is_same(one: Wish, other: Wish) -> bool:
-    return (one.indexes, one.others, one.serves_fallback, dict(one.proxies)) == (
-        other.indexes, other.others, other.serves_fallback, dict(other.proxies),
-    )  # fmt: skip
+    return replace(one, owner=None) == replace(other, owner=None)

@@ -67,6 +67,15 @@ class PipCommand:
         return any(option.name == "--isolated" for option in self._parsed.options)
 
     @property
+    def needs_hashes(self) -> bool:
+        """Whether pip writes hashes down of what it need not download otherwise.
+
+        `pip lock` of 26.3 breaks off where it has none.
+        """
+        names = {option.name for option in self._parsed.options}
+        return self.command == "lock" or {"--dry-run", "--report"} <= names
+
+    @property
     def needs_index(self) -> bool:
         """Whether the command fetches from an index."""
         names = {option.name for option in self._parsed.options}

@@ -39,7 +39,12 @@ def registered_of(configuration: Configuration, indexes: Indexes) -> list[Index]
 
 
 def wish_of(
-    configuration: Configuration, indexes: Indexes, environ: Mapping[str, str], owner: int
+    configuration: Configuration,
+    indexes: Indexes,
+    environ: Mapping[str, str],
+    owner: int,
+    *,
+    needs_hashes: bool = False,
 ) -> Wish:
     """Return what a pip command needs; `environ` is how it would have reached the network."""
     others = tuple(url for url in indexes.beside if registered_index(configuration, url) is None)
@@ -52,6 +57,7 @@ def wish_of(
         and not any(names_index(url, fallback) for url in others),
         proxies=own_proxies(environ) or DIRECT,
         owner=owner,
+        needs_hashes=needs_hashes,
     )
 
 

@@ -19,7 +19,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from crane_core.clients.pip_options import Option, parse_line, substituted
 from crane_core.errors import UsageError
@@ -181,6 +180,8 @@ class RequirementsRewriter:
 def _local_path(name: str) -> Path | None:
     """Return the file that pip would open, None if it would fetch it."""
     if name.lower().startswith("file:"):
+        from urllib.request import url2pathname  # brings http.client along
+
         return Path(url2pathname(urlsplit(name).path))
     return None if "://" in name else Path(name).expanduser()
 

@@ -89,10 +89,16 @@ class Answers:
     """Answers about the projects of named sources, and with the files of indexes."""
 
     def __init__(
-        self, tools: Tools, ahead: Ahead, note: Callable[[str], None] = lambda _: None
+        self,
+        tools: Tools,
+        ahead: Ahead,
+        note: Callable[[str], None] = lambda _: None,
+        *,
+        needs_hashes: bool = False,
     ) -> None:
-        """`note` is told which source a tool asks."""
+        """`note` is told which source a tool asks; `needs_hashes` is as in a `Wish`."""
         self._note = note
+        self._needs_hashes = needs_hashes
         self._tools = tools
         self._ahead = ahead
         self._observer = tools.observer
@@ -125,7 +131,9 @@ class Answers:
                     self._observer(Event("page", project, source="nowhere"))
                     return found
                 kind = negotiate(request.scope)
-                page = await self._tools.pages.write(found, project, request.base_url, kind)
+                page = await self._tools.pages.write(
+                    found, project, request.base_url, kind, needs_hashes=self._needs_hashes
+                )
                 self._observer(Event("page", project, source=found.place, stale=found.stale))
         except TimeoutError:
             slow = IndexUnreachable(f"{name} did not answer in {PAGE_SECONDS:.0f} s")

@@ -47,24 +47,32 @@ class PageWriter:
         self._provenance = provenance
         self._size = 0
         self._written: OrderedDict[
-            tuple[str, str, str | None, str], tuple[ProjectPage, int, FinishedPage]
+            tuple[str, str, str | None, str, bool], tuple[ProjectPage, int, FinishedPage]
         ] = OrderedDict()
 
     async def write(
-        self, found: SourcedPage, project: str, base_url: str | None, content_type: str
+        self,
+        found: SourcedPage,
+        project: str,
+        base_url: str | None,
+        content_type: str,
+        *,
+        needs_hashes: bool = False,
     ) -> FinishedPage:
         """Return the page with what the gateway adds to it, in the negotiated form.
 
-        Its links lead below `base_url`; without one they stay as the index wrote them.
+        Its links lead below `base_url`; without one they stay as the index wrote them, but for
+        `needs_hashes` (see `Wish`).
         """
-        key = found.url, project, base_url, content_type
+        key = found.url, project, base_url, content_type, needs_hashes
         known = self._written.get(key)
         # Before anything is looked up: what comes meanwhile is for the next time.
         version = self._metadata.version(found, project)
         if known and known[0] is found.page and known[1] == version:
             self._written.move_to_end(key)
             return known[2]
-        offered = replace(found, page=await self._metadata.offered(found))
+        make = self._offered_with_hashes if needs_hashes else self._metadata.offered
+        offered = replace(found, page=await make(found))
         if len(found.page.files) < MANY_FILES:
             page, finished = self._finish(offered, base_url, content_type)
         else:
@@ -73,6 +81,23 @@ class PageWriter:
         if all(file["hashes"] for file in page.files):
             self._keep(key, found.page, version, finished)
         return finished
+
+    async def _offered_with_hashes(self, found: SourcedPage) -> ProjectPage:
+        """Return the page with the hashes that we know, and no metadata where one is missing."""
+        bare = [file["url"] for file in found.page.files if not file["hashes"]]
+        if not bare:
+            return await self._metadata.offered(found)
+        known = await asyncio.to_thread(self._provenance.sha256_of, bare)
+        page = found.page.with_files(
+            lambda file: (
+                {**file, "hashes": {"sha256": known[file["url"]]}}
+                if not file["hashes"] and file["url"] in known
+                else file
+            )
+        )
+        offered = await self._metadata.offered(replace(found, page=page))
+        both = zip(offered.files, page.files, strict=True)
+        return page.with_just([new if new["hashes"] else old for new, old in both])
 
     def _finish(
         self, found: SourcedPage, base_url: str | None, content_type: str
@@ -83,7 +108,7 @@ class PageWriter:
 
     def _keep(
         self,
-        key: tuple[str, str, str | None, str],
+        key: tuple[str, str, str | None, str, bool],
         page: ProjectPage,
         version: int,
         finished: FinishedPage,

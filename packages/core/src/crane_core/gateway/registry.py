@@ -127,7 +127,8 @@ class _Builder:
         machinery, proxies = self._machinery, proxies_of(self._wish.proxies)
         ahead = machinery.ahead(dict(self._sources()), self._together)
         ahead.statistics = machinery.ahead_statistics
-        answers = Answers(machinery.tools, ahead, self._note)
+        hashes = self._wish.needs_hashes
+        answers = Answers(machinery.tools, ahead, self._note, needs_hashes=hashes)
         origins = self._origins(answers)
         return View(
             name=secrets.token_hex(8),

@@ -20,7 +20,9 @@ class Wish:
     the same command, opened so that no private name is taken from them. With
     `serves_fallback` an index answers for its fallback's projects under its own URL. `proxies` are
     the child's own proxy variables (`http`, `https`, `all`, `no`), as it would have used them.
-    `owner` is the process for which the view lives; None: as long as the agent.
+    `owner` is the process for which the view lives; None: as long as the agent. With
+    `needs_hashes` pages tell the hashes that we know, and no metadata is made for a wheel without
+    one: the tool writes hashes down, and is to download it.
     """
 
     indexes: tuple[str, ...] | None = None
@@ -29,6 +31,7 @@ class Wish:
     proxies: Mapping[str, str] = field(default_factory=dict)
     owner: int | None = None
     ordered: bool = True
+    needs_hashes: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -39,6 +42,7 @@ class Wish:
             "proxies": dict(self.proxies),
             "owner": self.owner,
             "ordered": self.ordered,
+            "needs-hashes": self.needs_hashes,
         }
 
     @classmethod
@@ -52,6 +56,7 @@ class Wish:
             proxies=dict(value.get("proxies", {})),
             owner=value.get("owner"),
             ordered=bool(value.get("ordered", True)),
+            needs_hashes=bool(value.get("needs-hashes", False)),
         )
 
 

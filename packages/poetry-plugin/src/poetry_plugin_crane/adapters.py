@@ -1,0 +1,173 @@
+"""Poetry's requests on their way through crane: behind its cache, before the network."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from cachecontrol import CacheControlAdapter
+from cachecontrol.controller import CacheController
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ReadTimeout
+
+from crane_core.errors import AgentTrouble, CraneError, IndexRefused
+from poetry_plugin_crane.poetry_internals import trouble
+
+if TYPE_CHECKING:
+    from requests import Session
+
+    from crane_core.clients.in_process import Way
+    from poetry_plugin_crane.route import Route
+
+OURS = "crane: "  # how a reason begins that the gateway gives
+
+
+class ThroughCrane(HTTPAdapter):
+    """Sends what the route says through a view; the URL of a request is never changed."""
+
+    route: Route
+
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> Response:
+        """Send a request; what is wrong with crane ends Poetry's command with its reason.
+
+        For Poetry a refusal (401, 403) is only a source without the project: it would go on with
+        the next one, where somebody else may have put a project of that name.
+        """
+        url = request.url or ""
+        try:
+            way = self.route.way(url)
+            if way is not None and (self.route.registered_at(url) or not self._own(verify, cert)):
+                return self._send(way, request, stream, timeout)
+            if way is not None and (owner := self._owner(way, request, timeout)):
+                return _missing(request, f"{OURS}it belongs to {owner}")
+        except CraneError as error:
+            raise trouble(error) from None
+        return super().send(request, stream, timeout, verify, cert, proxies)
+
+    def _own(self, verify: Any, cert: Any) -> bool:
+        """Whether Poetry has certificates of its own for a source, which the agent has not."""
+        if cert is not None or verify is False:
+            return True
+        return isinstance(verify, str) and verify != self.route.settings.environ.get(
+            "SSL_CERT_FILE"
+        )
+
+    def _owner(self, way: Way, request: PreparedRequest, timeout: Any) -> str | None:
+        """Return the index that has the project of a page which is to be had without crane."""
+        project = self.route.project_at_others(request.url or "")
+        for index in self.route.used() if project else ():
+            page = PreparedRequest()
+            page.prepare(method="HEAD", url=f"{index.url}/{project}/", headers=request.headers)
+            response = self._send(way, page, False, timeout)
+            response.close()
+            if response.status_code < 400:
+                return index.name
+        return None
+
+    def _send(self, way: Way, request: PreparedRequest, stream: bool, timeout: Any) -> Response:
+        can_repeat = request.body is None
+        try:
+            response = self._by(way, request, stream, timeout)
+        except ReadTimeout:
+            raise
+        except OSError as error:  # of requests, too; what ails the index comes as an answer
+            if not can_repeat:
+                raise _broken(error) from None
+            way = self.route.renewed(way)
+            response = self._last(way, request, stream, timeout)
+        problem = _problem(response)
+        if problem and response.status_code == 403 and can_repeat and self.route.has_new_login(way):
+            response.close()
+            response = self._last(way, request, stream, timeout)
+            problem = _problem(response)
+        if problem:
+            response.close()
+            raise IndexRefused(problem)
+        return response
+
+    def _last(self, way: Way, request: PreparedRequest, stream: bool, timeout: Any) -> Response:
+        try:
+            return self._by(way, request, stream, timeout)
+        except ReadTimeout:
+            raise
+        except OSError as error:
+            raise _broken(error) from None
+
+    def _by(self, way: Way, request: PreparedRequest, stream: bool, timeout: Any) -> Response:
+        # The secret is in the proxy's URL, which only the connection sees: requests copies the
+        # headers of a request to wherever it is redirected.
+        proxy = way.proxy.reveal()
+        proxies = {"http": proxy, "https": proxy}
+        return HTTPAdapter.send(self, request, stream, timeout, way.bundle, None, proxies)
+
+
+def _broken(error: OSError) -> AgentTrouble:
+    # Not its text, which names a port that says nothing to anybody.
+    return AgentTrouble(
+        f"crane's agent does not answer ({type(error).__name__})",
+        hint="run the command again; see also: crane agent status",
+    )
+
+
+def _problem(response: Response) -> str | None:
+    """Return the gateway's reason if it stands for more than *not found*."""
+    reason = response.reason or ""
+    if response.status_code < 400 or response.status_code == 404 or not reason.startswith(OURS):
+        return None
+    return reason.removeprefix(OURS)
+
+
+def _missing(request: PreparedRequest, reason: str) -> Response:
+    response = Response()
+    response.status_code, response.reason = 404, reason
+    response.request, response.url = request, request.url or ""
+    response.raw = io.BytesIO()
+    return response
+
+
+class Controller(CacheController):
+    """Poetry's cache, which does not answer for a name that may be private by now."""
+
+    route: Route
+
+    def cached_request(self, request: PreparedRequest) -> Any:
+        """Return the kept answer, False if the request is to be sent."""
+        if self.route.is_to_be_asked(request.url or ""):
+            return False
+        return super().cached_request(request)
+
+
+class CachedThroughCrane(CacheControlAdapter, ThroughCrane):
+    """The same behind Poetry's cache: its `send` calls ours for what it does not have."""
+
+    controller: Controller
+
+
+def mount(session: Session, route: Route) -> None:
+    """Let a session send through crane what the route may want there, and nothing else."""
+    origins = route.origins()
+    if not origins:
+        return
+    adapter = _like(session.get_adapter("https://"), route)
+    for origin in origins:
+        session.mount(origin, adapter)
+
+
+def _like(usual: Any, route: Route) -> ThroughCrane:
+    size = getattr(usual, "_pool_maxsize", 10)
+    if not isinstance(usual, CacheControlAdapter):
+        plain = ThroughCrane(pool_maxsize=size)
+        plain.route = route
+        return plain
+    cached = CachedThroughCrane(cache=usual.cache, controller_class=Controller, pool_maxsize=size)
+    cached.route = cached.controller.route = route
+    return cached

@@ -1,0 +1,178 @@
+"""The plugin's start, which does little: all else waits until there is a request to be sent.
+
+A project whose only source is PyPI never gets further than a look whether indexes are registered.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from poetry_plugin_crane.sources import Sources
+
+if TYPE_CHECKING:
+    from cleo.io.io import IO
+    from poetry.console.application import Application
+    from poetry.poetry import Poetry
+
+    from crane_core.config.model import Index
+    from crane_core.platform import Paths
+    from poetry_plugin_crane.person import PoetryPerson
+    from poetry_plugin_crane.route import Route
+
+logger = logging.getLogger(__name__)
+
+
+class Start:
+    """What this process knows of Poetry's projects, and the route once it is needed."""
+
+    def __init__(self) -> None:
+        self.sources = Sources()
+        self._io: IO | None = None
+        self._route: Route | None = None
+        self._is_loaded = self._is_patched = False
+        # What opened projects say of their index themselves.
+        self._claims: list[tuple[dict[str, Any], Poetry]] = []
+
+    def set_up(self, application: Application | None = None) -> None:
+        """Add the commands, and stand beside Poetry's sessions if indexes are registered."""
+        from poetry_plugin_crane import poetry_internals
+
+        if application is not None:
+            poetry_internals.add_commands(application)
+            poetry_internals.on_command(application, self._before, self._after_opening)
+        if not self._is_loaded:
+            logger.debug("crane is loaded")
+            self._is_loaded = True
+        if self._is_patched or not _paths().config_file.exists():
+            return
+        if poetry_internals.unknown_shape() is None:
+            poetry_internals.patch(self.sources, self.mount)
+        self._is_patched = True
+
+    def open_project(self, poetry: Poetry, io: IO) -> None:
+        """Note what a project works with."""
+        from poetry_plugin_crane import poetry_internals
+
+        self.set_up()  # a program that opens projects by Poetry's API has not loaded the other one
+        self._io = io
+        if self._route is not None:
+            self._route.person.io = io
+        for name, url in poetry_internals.sources_of(poetry):
+            self.sources.add(name, url)
+        self.sources.add_project(lambda: poetry_internals.bound_names(poetry))
+        logger.debug("crane knows the sources of %s", poetry.package.name)
+        if table := poetry_internals.crane_table(poetry):
+            self._claims.append((table, poetry))
+        if self._is_patched and self.sources.has_own:
+            self._tell_or_detour()
+
+    def mount(self, session: Any) -> None:
+        """Let a session of Poetry's send through crane what belongs there."""
+        from poetry_plugin_crane.adapters import mount
+
+        route = self.route()
+        if route is not None:
+            mount(session, route)
+
+    def route(self) -> Route | None:
+        """Return the route, None if no index is registered."""
+        if self._route is None:
+            from poetry_plugin_crane.route import Route
+            from poetry_plugin_crane.settings import read_settings
+
+            settings = read_settings(_paths(), os.environ)
+            if not settings.configuration.indexes and settings.trouble is None:
+                return None
+            self._route = Route(settings, self.sources, _person(self._io))
+        return self._route
+
+    def _tell_or_detour(self) -> None:
+        from poetry_plugin_crane import poetry_internals
+
+        route = self.route()
+        if route is None:
+            return
+        if route.settings.trouble is not None and route.doubtful():
+            route.person.notice(route.settings.trouble.line)
+        elif poetry_internals.unknown_shape() and route.used():
+            from poetry_plugin_crane.detour import take_detour
+
+            take_detour(route)
+
+    def _before(self, command: str, io: IO) -> None:
+        self._io = io
+        if self._route is not None:
+            self._route.person.io = io
+        if command == "publish" and self._is_patched:
+            from poetry_plugin_crane import poetry_internals
+
+            poetry_internals.patch_uploads(self.mount)
+
+    def _after_opening(self, command: str) -> None:
+        """Ask what has to be asked, now that Poetry has opened the project and has drawn nothing.
+
+        A login is asked for early only where nobody has ever logged in; who might be refused is
+        found out by the first request.
+        """
+        from poetry_plugin_crane import poetry_internals
+
+        if command not in poetry_internals.RESOLVING:
+            return
+        if not self._claims and not (self._is_patched and self.sources.has_own):
+            return
+        from crane_core.errors import CraneError
+
+        try:
+            for table, poetry in self._claims:
+                self._hear(table, poetry)
+            self._claims.clear()
+            route = self.route()
+            if route is not None and (used := route.used()):
+                route.access.ask_early(used)
+        except CraneError as error:
+            raise poetry_internals.trouble(error) from None
+
+    def _hear(self, table: dict[str, Any], poetry: Poetry) -> None:
+        """Register what a project says of its index, if that is a source and a person agrees."""
+        from crane_core.urls import names_index
+        from poetry_plugin_crane import claims, poetry_internals
+        from poetry_plugin_crane.settings import read_settings
+
+        settings = read_settings(_paths(), os.environ)
+        index: Index | None = claims.claimed_index(table, settings.configuration)
+        urls = [url for _, url in poetry_internals.sources_of(poetry)]
+        if index is None or not any(names_index(url, index.url) for url in urls):
+            return
+        claims.trust(index, settings.paths, _person(self._io))
+        if self._route is not None:
+            self._route.use(read_settings(_paths(), os.environ))
+        self.set_up()
+
+
+def _paths() -> Paths:
+    from crane_core.platform import user_paths
+
+    return user_paths(os.environ)
+
+
+def _person(io: IO | None) -> PoetryPerson:
+    from poetry_plugin_crane.person import PoetryPerson
+
+    person = PoetryPerson(os.environ)
+    person.io = io
+    return person
+
+
+_start = Start()
+
+
+def set_up(application: Application) -> None:
+    """Set up the plugin for Poetry's console."""
+    _start.set_up(application)
+
+
+def open_project(poetry: Poetry, io: IO) -> None:
+    """Note what a project works with."""
+    _start.open_project(poetry, io)

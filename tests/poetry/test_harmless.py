@@ -1,0 +1,254 @@
+"""Whatever is wrong with crane, Poetry works for whom it does not concern."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+
+import pytest
+from poetry.kit import NEWEST, VERSIONS, Desk, says, source
+from run.kit import kill, until
+from support.pips import interpreter, register
+
+each_version = pytest.mark.parametrize("version", VERSIONS)
+
+
+def write_public_project(desk: Desk) -> None:
+    desk.add_pypi("open-lib", "2.0")
+    desk.write("open-lib", sources="")
+
+
+@each_version
+def test_a_project_without_a_registered_index_starts_nothing(desk: Desk) -> None:
+    write_public_project(desk)
+
+    desk.run("lock")
+    desk.run("install")
+
+    assert desk.installed() == {"open_lib-2.0"}
+    assert desk.machine.agents() == []
+    assert desk.machine.log() == ""
+    assert not list(desk.machine.paths.data.glob("run/*"))
+
+
+@each_version
+def test_a_broken_configuration_does_not_concern_others(desk: Desk) -> None:
+    """Nothing is said either."""
+    write_public_project(desk)
+    before = desk.run("lock")
+    desk.machine.user.config_file.write_text('[index.python\nurl = "https://index.firm.test/"')
+
+    after = desk.run("lock")
+
+    assert "crane" not in before + after
+    desk.run("install")
+    assert desk.installed() == {"open_lib-2.0"}
+
+
+@each_version
+def test_a_broken_configuration_is_no_way_to_pypi(desk: Desk) -> None:
+    """The source is seen in its text, so no request goes there, nor elsewhere, without a login."""
+    desk.add_pypi("firm-lib", "9.0")
+    desk.site.add_private("firm-lib")
+    desk.write("firm-lib")
+    with desk.machine.user.config_file.open("a") as file:
+        file.write("\nthis is no TOML\n")
+
+    done = desk.poetry("lock")
+
+    assert done.returncode == 1
+    assert "config.toml" in done.stderr
+    assert "Traceback" not in says(done)
+    assert desk.pypi.asked("firm-lib") == []
+
+
+def test_a_broken_configuration_stops_no_command_that_needs_no_index(desk: Desk) -> None:
+    """It is one line there, for whoever has a source that it seems to name."""
+    desk.write()
+    with desk.machine.user.config_file.open("a") as file:
+        file.write("\n[[")
+
+    done = desk.poetry("show")
+
+    assert done.returncode == 0 or "poetry.lock not found" in done.stderr, says(done)
+    assert [line for line in done.stderr.splitlines() if "config.toml" in line] == [
+        line for line in done.stderr.splitlines() if line.startswith("crane: ")
+    ]
+    assert done.stderr.count("config.toml") == 1
+
+
+@each_version
+def test_an_unknown_poetry_takes_the_forward_route(desk: Desk) -> None:
+    """Where its inside has another shape, the process gets the environment of `crane run`."""
+    desk.site.add_private("firm-lib", requires=["open-lib"])
+    desk.add_pypi("firm-lib", "9.0")
+    desk.add_pypi("open-lib", "2.0")
+    desk.write("firm-lib")
+    (desk.project / "changed.py").write_text(
+        "from poetry.utils.authenticator import Authenticator\n"
+        "original = Authenticator.create_session\n"
+        "def create_session(self, other=None):\n    return original(self)\n"
+        "Authenticator.create_session = create_session\n"
+        "from poetry.console.application import main\n"
+        "raise SystemExit(main())\n"
+    )
+    python = str(desk.program.with_name("python"))
+
+    done = desk.machine.user.run(
+        "sh", "-c", f'cd "{desk.project}" && "{python}" changed.py lock', **desk.environ()
+    )
+
+    assert done.returncode == 0, says(done) + desk.machine.log()
+    assert desk.locked["firm-lib"]["version"] == "1.0"
+    assert desk.locked["open-lib"]["version"] == "2.0"
+    assert len(desk.machine.agents()) == 1
+    assert desk.mentions("127.0.0.1") == []
+
+
+def test_below_crane_run(desk: Desk) -> None:
+    """The plugin goes its own way there, and the agent is the same one."""
+    desk.site.add_private("firm-lib")
+    desk.write("firm-lib")
+
+    done = desk.machine.user.crane(
+        "run", "--", str(desk.program), "--directory", str(desk.project), "lock", **desk.environ()
+    )
+
+    assert done.returncode == 0, says(done) + desk.machine.log()
+    assert desk.locked["firm-lib"]["version"] == "1.0"
+    assert len(desk.machine.agents()) == 1
+
+
+@each_version
+def test_an_agent_that_is_killed_in_between(desk: Desk) -> None:
+    """Pages come slowly; while the lock runs, the agent goes. Another one takes over."""
+    for number in range(8):
+        needs = [f"firm-{number + 1}"] if number < 7 else []
+        desk.site.add_private(f"firm-{number}", requires=needs)
+    desk.write("firm-0")
+    killed: list[int] = []
+
+    def kill_after_the_third_page() -> None:
+        until(lambda: desk.site.crane.requests and any(
+            "firm-2" in r.path for r in desk.site.crane.requests), 60)  # fmt: skip
+        for runtime in desk.machine.agents():
+            kill(runtime.pid)
+            killed.append(runtime.pid)
+
+    thread = threading.Thread(target=kill_after_the_third_page)
+    thread.start()
+    # Fetching ahead would have everything before Poetry asks.
+    done = desk.poetry("lock", CRANE_PREFETCH="off")
+    thread.join()
+
+    assert killed
+    assert done.returncode == 0, says(done)
+    assert len(desk.locked) == 8
+    assert desk.machine.agent().pid not in killed
+
+
+def test_the_view_ends_with_poetry(desk: Desk) -> None:
+    desk.site.add_private("firm-lib")
+    desk.write("firm-lib")
+
+    desk.run("lock")
+
+    assert desk.machine.status()[0]["views"] == []
+    assert desk.machine.bundles() == []
+
+
+def test_nobody_is_told_the_proxys_secret(desk: Desk) -> None:
+    desk.site.add_private("firm-lib", requires=["open-lib"])
+    desk.add_pypi("open-lib", "2.0")
+    desk.write("firm-lib")
+
+    printed = desk.run("lock", "-vvv") + desk.run("install", "-vvv")
+
+    seen = [headers for _, headers in desk.pypi.seen]
+    assert seen
+    assert not any("proxy-authorization" in headers for headers in seen)
+    assert not any("authorization" in headers for headers in seen)
+    assert not any(r.header("proxy-authorization") for r in desk.site.crane.requests)
+    assert "127.0.0.1" not in printed
+
+
+def test_two_private_indexes(desk: Desk, realm) -> None:
+    """Both registered; Poetry's own order decides between them, and PyPI gets neither's names."""
+    from support.pips import log_in
+
+    other = desk.site.index(name="tools", url=f"{desk.site.crane_url}/python/deep", fallback="none")
+    desk.site.add_private("firm-lib", requires=["tool-lib"])
+    from crane_devserver.wheels import make_wheel
+
+    make_wheel(desk.site.private / "deep" / "tool-lib", "tool-lib", "1.0")
+    desk.add_pypi("tool-lib", "9.0")
+    desk.add_pypi("firm-lib", "9.0")
+    register(desk.machine.user, other)
+    log_in(desk.machine.user, realm, other)
+    desk.write(
+        "firm-lib",
+        sources=desk.source("firm") + source("tools", other.url, "primary")
+        + source("PyPI", None, "primary"),
+    )  # fmt: skip
+
+    desk.run("lock")
+
+    assert desk.locked["tool-lib"]["source"]["url"] == other.url
+    assert desk.locked["firm-lib"]["version"] == "1.0"
+
+
+TIMES = """
+import json, os, sys, time
+from poetry.console.application import Application
+from poetry.plugins.plugin_manager import PluginManager  # as Poetry has it when it loads us
+start = time.perf_counter()
+from poetry_plugin_crane.plugins import CraneApplicationPlugin
+CraneApplicationPlugin().activate(Application())
+print(json.dumps([(time.perf_counter() - start) * 1000, len(sys.modules)]))
+"""
+
+
+@each_version
+def test_what_it_costs_a_project_without_an_index(desk: Desk) -> None:
+    """With an index registered, which this project does not use: the best of some runs."""
+    python = str(desk.program.with_name("python"))
+
+    runs = [
+        json.loads(desk.machine.user.run(python, "-c", TIMES, check=True).stdout)[0]
+        for _ in range(5)
+    ]
+
+    assert min(runs) < 20, runs
+
+
+def test_a_plugin_that_only_the_project_has(desk: Desk, poetries) -> None:
+    """As `[tool.poetry.requires-plugins]` has it: in a folder that only Poetry's process knows."""
+    folder = desk.project / ".poetry" / "plugins"
+    core, plugin = sorted(poetries.wheels(), key=lambda wheel: "poetry_plugin" in wheel.name)
+    poetries.install(core, "--target", folder, "--python", sys.executable)
+    poetries.install(plugin, "--no-deps", "--target", folder, "--python", sys.executable)
+    desk.program = poetries.poetry(NEWEST, plugin=False)
+    desk.site.add_private("firm-lib")
+    desk.write("firm-lib")
+
+    printed = desk.run("lock", "-v")
+
+    assert "authenticated as ada via crane" in printed
+    assert desk.locked["firm-lib"]["version"] == "1.0"
+
+
+@pytest.mark.parametrize("python", ["3.12", "3.13", "3.14"])
+def test_on_other_pythons(desk: Desk, poetries, python: str) -> None:
+    found = interpreter(python)
+    if found is None:
+        pytest.skip(f"there is no Python {python} here")
+    desk.program = poetries.poetry(NEWEST, python=found)
+    desk.site.add_private("firm-lib", requires=["open-lib"])
+    desk.add_pypi("open-lib", "2.0")
+    desk.write("firm-lib")
+
+    desk.run("lock")
+    desk.run("install")
+
+    assert desk.installed() == {"firm_lib-1.0", "open_lib-2.0"}
