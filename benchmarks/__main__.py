@@ -9,7 +9,7 @@ import sys
 from benchmarks import report, results
 from benchmarks.tools import Unavailable
 
-NAMES = ("start", "agent", "forward", "pages", "files", "memory", "resolution")
+NAMES = ("start", "agent", "forward", "pages", "files", "memory", "resolution", "plugins")
 
 
 def main() -> int:

@@ -119,11 +119,11 @@ def _measure(
     for number in range(rounds):
         for way in in_turn(list(ways), number):
             ways[way]()
-    _compare([resolved for one in runs.values() for resolved in one.resolved])
+    compare([resolved for one in runs.values() for resolved in one.resolved])
     return _report(case, runs, results)
 
 
-def _compare(sets: list[set[str]]) -> None:
+def compare(sets: list[set[str]]) -> None:
     """Refuse times of runs that did not do the same."""
     if len(sets[0]) < LEAST or any(one != sets[0] for one in sets):
         differing = [sorted(one ^ sets[0])[:5] for one in sets]
@@ -145,6 +145,8 @@ def _report(case: Case, runs: Mapping[str, Runs], results: Results) -> dict[str,
     if case.form == "PEP 658":
         # Elsewhere the tool alone makes more requests, for the wheels' metadata.
         more = ratios(runs[COLD].requests, straight.requests)
-        what = f"resolution, {case.client}, {case.form}: requests to the index, crane cold of direct"
+        what = (
+            f"resolution, {case.client}, {case.form}: requests to the index, crane cold of direct"
+        )
         results.add(Row(what, more, at_most=MOST_REQUESTS, note="what was fetched in vain"))
     return shown

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forward.net import Net, small_net
+from forward.rig import Site, make_site
+from idp.oidc import Realm
 from support.pips import (
     NEWEST,
     RUNNING,
     Environments,
     MakeEnvironment,
     Pip,
+    end_agents,
     index_of,
     log_in,
     register,
@@ -138,3 +142,36 @@ def telling(tmp_path: Path) -> Callable[..., TellingPip]:
         return TellingPip(environment)
 
     return make
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Net]:
+    """Give a small internet behind a proxy, with hosts that have names and TLS."""
+    with small_net(tmp_path / "net") as net:
+        yield net
+
+
+@pytest.fixture
+def site(net: Net, realm: Realm, tmp_path: Path) -> Iterator[Site]:
+    """Give a protected index and a public one in it."""
+    with make_site(tmp_path / "site", net, realm) as site:
+        yield site
+
+
+@pytest.fixture
+def ada(site: Site, user: User, realm: Realm) -> Iterator[User]:
+    """Give a user in that internet who has registered the index and is logged in."""
+    # A firm's network: there is no way but its proxy, and its certificates are its own.
+    user.variables |= {
+        "HTTPS_PROXY": site.net.url(),
+        "SSL_CERT_FILE": site.net.ca_file,
+        # What the test run itself was given must not stand in for what crane sets.
+        "REQUESTS_CA_BUNDLE": "",
+        "PIP_CERT": "",
+        "CI": "1",
+    }
+    register(user, site.index())
+    log_in(user, realm, site.index())
+    yield user
+    # Before the servers, which wait for its connections.
+    end_agents(user)

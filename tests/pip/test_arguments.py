@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crane_cli.commands.pip import split_python
+from crane_cli.commands.pip import split_off
 from crane_core.clients.pip_arguments import read_arguments
 
 URL = "https://crane.example.com/python"
@@ -244,5 +244,5 @@ PYTHONS = {
 def test_python_is_taken_out_wherever_pip_takes_it(
     line: str, split: tuple[str | None, str]
 ) -> None:
-    python, rest = split_python(line.split())
+    python, rest = split_off("--python", line.split())
     assert (python, " ".join(rest)) == split

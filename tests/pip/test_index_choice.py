@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from support.pips import log_in, register
+from support.pips import INDEX_ROUTE, log_in, register
 from support.world import User, World
 
 from crane_core.config.model import Index
@@ -34,7 +34,9 @@ def test_an_index_that_is_named_beats_the_default(
     pip = telling()
     option = spelling.format(several[1].url).split()
 
-    done = user.crane("pip", "--python", str(pip.environment), "install", *option, "x")
+    done = user.crane(
+        "pip", *INDEX_ROUTE, "--python", str(pip.environment), "install", *option, "x"
+    )
 
     assert done.returncode == 0, done.stderr
     assert pip.index == "python"
@@ -71,7 +73,9 @@ def test_a_url_is_the_same_index_however_it_is_spelled(
     log_in(user, world.realm, local)
     pip = telling()
 
-    done = user.crane("pip", "--python", str(pip.environment), "install", "-i", spelled(url), "x")
+    done = user.crane(
+        "pip", *INDEX_ROUTE, "--python", str(pip.environment), "install", "-i", spelled(url), "x"
+    )
 
     assert done.returncode == 0, done.stderr
     assert pip.index == "local"
@@ -82,7 +86,7 @@ def test_the_default_is_used_where_none_is_named(
 ) -> None:
     pip = telling()
 
-    done = user.crane("pip", "--python", str(pip.environment), "install", "x")
+    done = user.crane("pip", *INDEX_ROUTE, "--python", str(pip.environment), "install", "x")
 
     assert done.returncode == 0, done.stderr
     assert pip.index == "main"
@@ -139,14 +143,49 @@ def test_the_gateway_stands_in_place_of_the_index_that_the_user_gave(
     pip = telling()
 
     user.crane(
-        "pip", "--python", str(pip.environment), "install", "-i", several[1].url, "--", "x",
-        check=True,
+        "pip", *INDEX_ROUTE, "--python", str(pip.environment),
+        "install", "-i", several[1].url, "--", "x", check=True,
     )  # fmt: skip
 
     arguments = pip.told["arguments"]
     assert arguments[:2] == ["install", "--index-url"]
     assert arguments[3:] == ["--", "x"]
     assert several[1].url not in " ".join(arguments)
+
+
+def test_by_default_the_arguments_stay_as_the_user_wrote_them(
+    several: tuple[Index, Index], user: User, telling: Callable
+) -> None:
+    pip = telling()
+    line = ["install", "-qi", f"{several[1].url}/simple/", "x", "--extra-index-url=file:///srv"]
+
+    user.crane("pip", "--python", str(pip.environment), *line, check=True)
+
+    assert pip.told["arguments"] == line
+    assert "PIP_INDEX_URL" not in pip.told["environ"]
+
+
+def test_the_default_is_put_in_with_its_real_url_where_none_is_named(
+    several: tuple[Index, Index], user: User, telling: Callable
+) -> None:
+    pip = telling()
+
+    user.crane("pip", "--python", str(pip.environment), "-q", "install", "x", check=True)
+
+    url = several[0].url
+    assert pip.told["arguments"] == ["-q", "install", "--index-url", url, "x"]
+    assert pip.told["environ"]["PIP_INDEX_URL"] == url
+
+
+@pytest.mark.parametrize("route", ["loopback", ""])
+def test_a_route_that_there_is_not_is_refused(route: str, ready: User, telling: Callable) -> None:
+    pip = telling()
+
+    done = ready.crane("pip", "--route", route, "--python", str(pip.environment), "install", "x")
+
+    assert done.returncode == 2
+    assert "forward, index" in done.stderr
+    assert not pip.was_called
 
 
 def test_what_stands_behind_two_dashes_names_no_index(
@@ -158,7 +197,7 @@ def test_what_stands_behind_two_dashes_names_no_index(
         "pip", "--python", str(pip.environment), "install", "--", "-i", several[1].url, check=True
     )
 
-    assert pip.index == "main"
+    assert pip.index_url == several[0].url
 
 
 def test_an_option_without_its_value_is_pips_own_error(ready: User, active: Path) -> None:

@@ -1,4 +1,7 @@
-"""What a killed run leaves on disk is removed by the next one; what a live one uses is not."""
+"""What a killed run of the index route leaves on disk is removed by the next one.
+
+What a live one uses is not. The forward route leaves nothing but a view, which the agent closes.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.pips import leftovers
+from support.pips import INDEX_ROUTE, leftovers
 from support.world import CRANE, SECONDS, User
 
-from crane_cli.commands.pip import _machine
+from crane_cli.pip_index_route import _machine
 
 WAITS = 'import sys; print("here", flush=True); sys.stdin.read()\ncode = '
 
@@ -21,7 +24,7 @@ WAITS = 'import sys; print("here", flush=True); sys.stdin.read()\ncode = '
 def running(user: User, environment: Path) -> Iterator[subprocess.Popen[str]]:
     """Run an install whose pip has started, and waits for the end of its standard input."""
     with subprocess.Popen(
-        [CRANE, "pip", "--python", str(environment), "install", "x"],
+        [CRANE, "pip", *INDEX_ROUTE, "--python", str(environment), "install", "x"],
         env=user.environ, cwd=user.home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -54,7 +57,7 @@ def test_the_next_run_sweeps_after_one_that_was_killed(
     (left,) = leftovers(ready)
     assert (left / "netrc").exists()
 
-    ready.crane("pip", "--python", str(telling(3).environment), "install", "x")
+    ready.crane("pip", *INDEX_ROUTE, "--python", str(telling(3).environment), "install", "x")
 
     assert not leftovers(ready)
 
@@ -67,7 +70,7 @@ def test_runs_side_by_side_leave_each_other_alone(
         (mine,) = leftovers(ready)
         assert mine.name.startswith(f"{process.pid}-")
 
-        ready.crane("pip", "--python", str(telling(3).environment), "install", "x")
+        ready.crane("pip", *INDEX_ROUTE, "--python", str(telling(3).environment), "install", "x")
 
         assert leftovers(ready) == [mine]
         assert (mine / "netrc").exists()
@@ -83,7 +86,7 @@ def test_what_is_no_folder_of_a_run_is_left_alone(ready: User, telling: Callable
     (folder / f"{2**22 + 1}-{here}-gone").mkdir()
     (folder / f"{2**22 + 1}-{'0' * len(here)}-elsewhere").mkdir()
 
-    ready.crane("pip", "--python", str(telling(3).environment), "install", "x")
+    ready.crane("pip", *INDEX_ROUTE, "--python", str(telling(3).environment), "install", "x")
 
     left = {path.name for path in leftovers(ready)}
     assert left == {"notes", f"{2**22 + 1}-{'0' * len(here)}-elsewhere"}
@@ -93,7 +96,9 @@ def test_an_error_before_pip_starts_leaves_nothing(ready: User, telling: Callabl
     file = ready.home / "requirements.txt"
     file.write_text("-i https://elsewhere.example.com/simple\n")
 
-    done = ready.crane("pip", "--python", str(telling().environment), "install", "-r", str(file))
+    done = ready.crane(
+        "pip", *INDEX_ROUTE, "--python", str(telling().environment), "install", "-r", str(file)
+    )
 
     assert done.returncode == 5
     assert not leftovers(ready)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from support.pips import (
     EVERY_PIP,
+    INDEX_ROUTE,
     MATRIX,
     NEWEST,
     OLDEST_AND_NEWEST,
@@ -19,6 +20,7 @@ from support.pips import (
     log_in,
     make_built_sdist,
     register,
+    shown,
 )
 from support.world import User, World
 
@@ -26,18 +28,21 @@ from crane_core.config.model import Index
 from crane_core.index.provenance import SqliteProvenance
 from crane_devserver.faults import Fault
 
-
-def _id(value: object) -> str:
-    return str(getattr(value, "__name__", value))
-
-
 LOGIN_PAGE = '<html><form><input type="password" name="p"></form></html>'
 HTML = (("content-type", "text/html"),)
 
 
-@pytest.mark.parametrize("pip", MATRIX, ids=str)
+@pytest.mark.parametrize(
+    ("pip", "route"),
+    [*((pip, ()) for pip in MATRIX), *((pip, INDEX_ROUTE) for pip in OLDEST_AND_NEWEST)],
+    ids=shown,
+)
 def test_wheels_and_private_build_requirements_install(
-    pip: Pip, world: World, ready: User, make_environment: MakeEnvironment
+    pip: Pip,
+    route: tuple[str, ...],
+    world: World,
+    ready: User,
+    make_environment: MakeEnvironment,
 ) -> None:
     folder = make_environment(pip)
     world.add_private("secret-lib", requires=["public-lib"])
@@ -52,7 +57,9 @@ def test_wheels_and_private_build_requirements_install(
         prologue="import secret_backend",
     )
 
-    done = ready.crane("pip", "--python", str(folder), "install", "secret-lib", "secret-source")
+    done = ready.crane(
+        "pip", *route, "--python", str(folder), "install", "secret-lib", "secret-source"
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert installed(folder) == {"secret_lib-1.0", "public_lib-2.0", "secret_source-1.0"}
@@ -116,7 +123,7 @@ PIPS_AND_FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("pip", "failure"), PIPS_AND_FAILURES, ids=_id)
+@pytest.mark.parametrize(("pip", "failure"), PIPS_AND_FAILURES, ids=shown)
 def test_pip_shows_the_reason_and_takes_the_name_from_no_extra_index(
     pip: Pip,
     failure: Callable[[World, User, Index], str],
@@ -137,7 +144,22 @@ def test_pip_shows_the_reason_and_takes_the_name_from_no_extra_index(
     assert done.returncode == 1, done.stdout + done.stderr
     assert not installed(folder)
     assert not any("secret" in r.path for r in world.public_server.requests)
-    # Not only crane's own line after pip's end: pip itself says why it stopped.
+    assert reason in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("pip", OLDEST_AND_NEWEST, ids=str)
+def test_on_the_index_route_crane_repeats_the_reason_behind_pips(
+    pip: Pip, world: World, ready: User, index: Index, make_environment: MakeEnvironment
+) -> None:
+    folder = make_environment(pip)
+    world.add_public("secret-lib", "9.0")
+    reason = an_index_that_is_down(world, ready, index)
+
+    done = ready.crane("pip", *INDEX_ROUTE, "--python", str(folder), "install", "secret-lib")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert not any("secret" in r.path for r in world.public_server.requests)
+    # pip itself says why it stopped, and so do we.
     own = [line for line in done.stderr.splitlines() if line.startswith("crane: ")]
     from_pip = done.stdout + "\n".join(line for line in done.stderr.splitlines() if line not in own)
     assert reason in from_pip

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from support.pips import EVERY_PIP, OLDEST_AND_NEWEST, Pip, installed, make_built_sdist
+from support.pips import (
+    EVERY_PIP,
+    INDEX_ROUTE,
+    OLDEST_AND_NEWEST,
+    Pip,
+    installed,
+    make_built_sdist,
+)
 from support.world import User, World
 
 DEAD = "http://127.0.0.1:9"
@@ -148,7 +155,7 @@ def test_another_server_on_this_machine_is_not_told_the_gateways_secret(
 
     with serving(Page) as site:
         links = f"http://127.0.0.1:{site.server_port}/wheels/"
-        done = ready.crane("pip", "install", "secret-lib", "--find-links", links)
+        done = ready.crane("pip", *INDEX_ROUTE, "install", "secret-lib", "--find-links", links)
 
     assert done.returncode == 0, done.stdout + done.stderr
     theirs = "Basic " + base64.b64encode(b"me:hunter2").decode()
@@ -284,8 +291,9 @@ def test_the_users_list_of_hosts_without_proxy_is_kept(ready: User, telling: Cal
     pip = telling()
 
     ready.crane(
-        "pip", "--python", str(pip.environment), "install", "x", NO_PROXY="intra.example.com,::1"
-    )
+        "pip", *INDEX_ROUTE, "--python", str(pip.environment), "install", "x",
+        NO_PROXY="intra.example.com,::1",
+    )  # fmt: skip
 
     host = urlsplit(pip.index_url).hostname
     for name in ("NO_PROXY", "no_proxy"):

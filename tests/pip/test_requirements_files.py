@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crane_core.clients.pip_arguments import read_arguments
-from crane_core.clients.pip_requirements import RequirementsRewriter
+from crane_core.clients.pip_requirements import RequirementsRewriter, in_folder
 
 URL = "https://crane.example.com/python"
 OTHER = "https://other.example.com/simple"
@@ -34,7 +34,7 @@ class Desk:
 
     def rewriter(self, **environ: str) -> RequirementsRewriter:
         """Return a rewriter, as one run of pip has one."""
-        return RequirementsRewriter(self.copies, environ)
+        return RequirementsRewriter(in_folder(self.copies), environ)
 
     def path(self, name: str = NAME) -> str:
         """Return the absolute name of a user's file."""

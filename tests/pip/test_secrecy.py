@@ -7,28 +7,35 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from support.pips import (
     EVERY_PIP,
+    INDEX_ROUTE,
     NEWEST,
+    OLDEST_AND_NEWEST,
     RUNNING,
     Pip,
     leftovers,
     log_in,
     make_built_sdist,
     register,
+    shown,
 )
 from support.world import User, World
 
 from crane_core.config.model import Index
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+PROXIES = {"http_proxy", "https_proxy", "pip_proxy"}
 
 # Runs in the build backend of a build requirement: below crane, pip, and the pip that pip starts.
 SPY = """\
@@ -39,7 +46,7 @@ def _read(path):
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
-_netrc = os.environ.get("NETRC", "")
+_netrc = os.environ.get("NETRC") or os.environ["PIP_CERT"]
 _seen = {{
     "command_lines": [_read(path) for path in glob.glob("/proc/[0-9]*/cmdline")],
     "environ": dict(os.environ),
@@ -67,6 +74,11 @@ class Install:
     @property
     def secret(self) -> str:
         """The gateway's secret, from where pip reads it."""
+        if "NETRC" not in self.seen["environ"]:
+            password = urlsplit(self.seen["environ"]["HTTP_PROXY"]).password
+            assert password
+            assert len(password) >= 40
+            return password
         words = self.seen["netrc"].split()
         assert (words[0], words[2]) == ("machine", "login")
         # netrc knows no ports, so the address must be the gateway's alone.
@@ -80,8 +92,8 @@ class Install:
 @pytest.fixture
 def install(
     world: World, user: User, index: Index, make_environment: Callable[..., Path]
-) -> Callable[[Pip], Install]:
-    def run(pip: Pip) -> Install:
+) -> Callable[..., Install]:
+    def run(pip: Pip, route: tuple[str, ...] = ()) -> Install:
         register(user, index)
         log_in(user, world.realm, index)
         (session,) = user.sessions.glob("*.json")
@@ -97,8 +109,9 @@ def install(
         temporary = user.home / "tmp"
         temporary.mkdir()
         done = user.crane(
-            "pip", "--python", str(make_environment(pip)), "install", "-vvv", "-r", str(file),
-            "--log", str(user.home / "pip.log"), *_report(pip, user.home),
+            "pip", *route, "--python", str(make_environment(pip)),
+            "install", "-vvv", "-r", str(file), "--log", str(user.home / "pip.log"),
+            *_report(pip, user.home),
             TMPDIR=str(temporary),
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -113,24 +126,35 @@ def _report(pip: Pip, home: Path) -> list[str]:
     return ["--report", str(home / "report.json")]
 
 
-@pytest.mark.parametrize("pip", EVERY_PIP, ids=str)
+BOTH = pytest.mark.parametrize(
+    ("pip", "route"),
+    [*((pip, ()) for pip in EVERY_PIP), *((pip, INDEX_ROUTE) for pip in OLDEST_AND_NEWEST)],
+    ids=shown,
+)
+
+
+@BOTH
 def test_no_command_line_on_the_machine_shows_the_secret_or_a_token(
-    pip: Pip, install: Callable[[Pip], Install]
+    pip: Pip, route: tuple[str, ...], install: Callable[..., Install]
 ) -> None:
-    found = install(pip)
+    found = install(pip, route)
 
     lines = [line.replace("\0", " ") for line in found.seen["command_lines"]]
     assert any("secret-spy" in line for line in lines), "the inner pip was not seen"
     for hidden in (found.secret, *found.tokens):
         assert not [line for line in lines if hidden in line]
-        assert hidden not in json.dumps(found.seen["environ"])
+    # A proxy's login can be nowhere but in the environment: pip hands none on, and reads no netrc
+    # for it.
+    kept = {n: v for n, v in found.seen["environ"].items() if n.lower() not in PROXIES}
+    for hidden in (found.secret, *found.tokens):
+        assert hidden not in json.dumps(kept)
 
 
-@pytest.mark.parametrize("pip", EVERY_PIP, ids=str)
+@BOTH
 def test_nothing_that_pip_prints_or_keeps_holds_the_secret_or_a_token(
-    pip: Pip, install: Callable[[Pip], Install]
+    pip: Pip, route: tuple[str, ...], install: Callable[..., Install]
 ) -> None:
-    found = install(pip)
+    found = install(pip, route)
 
     files = [path for path in found.home.rglob("*") if path.is_file()]
     pips = {path for path in files if "/.local/share/crane/" not in str(path)} - {
@@ -146,10 +170,42 @@ def test_nothing_that_pip_prints_or_keeps_holds_the_secret_or_a_token(
         assert not [path for path in files if "python" in path.name and hidden in str(path)]
 
 
-def test_the_secret_lies_in_a_private_file_that_goes_away(
-    install: Callable[[Pip], Install],
+def test_the_views_certificate_lies_in_a_private_file_that_goes_away(
+    user: User, install: Callable[..., Install]
 ) -> None:
     found = install(Pip(RUNNING, NEWEST))
+
+    path = Path(found.seen["environ"]["PIP_CERT"])
+    modes = {Path(name): stat.S_IMODE(mode) for name, mode in found.seen["modes"].items()}
+    assert modes.pop(path.parent.parent) == modes.pop(path.parent) == 0o700
+    assert path in modes
+    assert set(modes.values()) == {0o600}
+    assert found.seen["owner"] == os.getuid()
+    assert "PRIVATE KEY" not in found.seen["netrc"]
+    assert "BEGIN CERTIFICATE" in found.seen["netrc"]
+    assert not list((found.home / "tmp").iterdir())
+    until = time.monotonic() + 20
+    while path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_builds_are_not_shown_the_logins_of_the_environment(ready: User, telling: Callable) -> None:
+    pip = telling()
+
+    ready.crane(
+        "pip", "--python", str(pip.environment), "install", "x",
+        CRANE_TOKEN_PYTHON="t" * 30, CRANE_CLIENT_SECRET_PYTHON="s" * 30,
+    )  # fmt: skip
+
+    assert "t" * 30 not in str(pip.told)
+    assert "s" * 30 not in str(pip.told)
+
+
+def test_the_secret_of_the_index_route_lies_in_a_private_file_that_goes_away(
+    install: Callable[..., Install],
+) -> None:
+    found = install(Pip(RUNNING, NEWEST), INDEX_ROUTE)
 
     path = Path(found.seen["environ"]["NETRC"])
     run = found.home / ".local" / "share" / "crane" / "run"
@@ -171,7 +227,7 @@ def test_each_run_has_another_secret_and_address(ready: User, telling: Callable)
         python = pip.environment / "bin" / "python"
         keep = f'import shutil; shutil.copy(os.environ["NETRC"], {str(ready.home / "kept")!r})\n'
         python.write_text(python.read_text().replace("code = ", keep + "code = "))
-        ready.crane("pip", "--python", str(pip.environment), "install", "x")
+        ready.crane("pip", *INDEX_ROUTE, "--python", str(pip.environment), "install", "x")
         words = (ready.home / "kept").read_text().split()
         secrets.add(words[words.index("password") + 1])
         addresses.add(words[1])
@@ -183,7 +239,7 @@ def test_each_run_has_another_secret_and_address(ready: User, telling: Callable)
 def test_the_netrc_goes_away_however_pip_ends(code: int, ready: User, telling: Callable) -> None:
     pip = telling(code)
 
-    ready.crane("pip", "--python", str(pip.environment), "install", "x")
+    ready.crane("pip", *INDEX_ROUTE, "--python", str(pip.environment), "install", "x")
 
     assert not Path(pip.told["environ"]["NETRC"]).exists()
     assert not leftovers(ready)
@@ -194,7 +250,7 @@ def test_what_pip_prints_names_the_gateway_without_a_login(
 ) -> None:
     world.add_private("secret-lib")
 
-    done = ready.crane("pip", "install", "secret-lib")
+    done = ready.crane("pip", *INDEX_ROUTE, "install", "secret-lib")
 
     assert re.search(r"^Looking in indexes: http://127\.[0-9.]+:\d+/", done.stdout, re.MULTILINE)
     assert "@127." not in done.stdout

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.pips import INDEX_ROUTE, agents, register
 from support.world import CRANE, User, World
+
+from crane_core.config.model import Index
 
 COMMANDS = {
     "list": 0,
@@ -64,24 +67,49 @@ def test_a_broken_configuration_stops_an_install(lonely: User) -> None:
     assert f"{lonely.config_file}:" in done.stderr
 
 
-@pytest.mark.parametrize("line", ["list", "freeze", "--version", "install --no-index x"])
+@pytest.mark.parametrize(
+    "line", ["list", "freeze", "--version", "install --no-index x", "install -r no-index.txt"]
+)
 def test_they_ask_nobody_and_open_no_port(
     line: str, ready: User, world: World, telling: Callable
 ) -> None:
     """The telling pip has taken crane's place, without a gateway's address."""
     pip = telling()
+    (ready.home / "no-index.txt").write_text("--no-index\nx\n")
     world.realm.clear_requests()
 
     with subprocess.Popen(
-        [CRANE, "pip", "--python", str(pip.environment), *line.split()], env=ready.environ
+        [CRANE, "pip", "--python", str(pip.environment), *line.split()],
+        env=ready.environ,
+        cwd=ready.home,
     ) as process:
         assert process.wait(60) == 0
 
     assert pip.told["pid"] == process.pid
     assert pip.told["arguments"] == line.split()
-    assert not {"PIP_INDEX_URL", "NETRC"} & pip.told["environ"].keys()
+    assert not {"PIP_INDEX_URL", "NETRC", "CRANE_VIEW"} & pip.told["environ"].keys()
+    assert not agents(ready)
     assert not list(world.crane.requests)
     assert not world.realm.requests()
+
+
+@pytest.mark.parametrize("route", [(), INDEX_ROUTE], ids=["default", "index"])
+def test_settings_that_ask_for_no_index_start_no_agent(
+    route: tuple[str, ...], lonely: User, world: World, index: Index
+) -> None:
+    """And need no login."""
+    register(lonely, index)
+    world.add_private("secret-lib")
+    folder = world.private / "secret-lib"
+
+    done = lonely.crane(
+        "pip", *route, "install", "secret-lib", "--find-links", str(folder),
+        PIP_NO_INDEX="true", CI="1",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not world.crane.requests
+    assert not agents(lonely)
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 23, 77, -9, -15])
@@ -92,8 +120,21 @@ def test_the_exit_code_is_pips(line: str, code: int, ready: User, telling: Calla
     done = ready.crane("pip", "--python", str(pip.environment), *line.split())
 
     assert pip.was_called
-    # A signal as a shell shows it; where pip has taken crane's place it is the signal itself.
-    assert done.returncode == (128 - code if code < 0 and "install" in line else code)
+    # pip has taken crane's place, so that a signal is the signal itself.
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("code", [0, 23, -15])
+def test_the_exit_code_is_pips_on_the_index_route_too(
+    code: int, ready: User, telling: Callable
+) -> None:
+    pip = telling(code)
+
+    done = ready.crane("pip", *INDEX_ROUTE, "--python", str(pip.environment), "install", "x")
+
+    assert pip.was_called
+    # A signal as a shell shows it.
+    assert done.returncode == (128 - code if code < 0 else code)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
@@ -15,21 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import psutil
 from filelock import FileLock
 from idp import flows
 from idp.oidc import Realm
 
+from crane_core.agent.runtime import Runtime, places
 from crane_core.auth.model import ProviderMetadata, Session, session_key
 from crane_core.auth.sessions import SessionStore
 from crane_core.auth.tokens import read_token_response
 from crane_core.auth.vault import FileVault
 from crane_core.config.model import Index
 from crane_core.config.store import ConfigStore
+from crane_core.platform import Paths
 from crane_devserver.sdists import make_sdist
 from support.world import User, World
 
 MakeEnvironment = Callable[..., Path]
 NEWEST = "newest"
+INDEX_ROUTE = ("--route", "index")
 PIPS = ("22.2", "23.2.1", "24.0", NEWEST)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 # As it was before the tests emptied it: uv needs its cache and the way to the registry.
@@ -45,6 +50,13 @@ class Pip:
 
     def __str__(self) -> str:
         return f"python{self.python}-pip{self.version}"
+
+
+def shown(value: object) -> str:
+    """Return a parameter's name: of a pip, a function, or a route's options."""
+    if isinstance(value, tuple):
+        return " ".join(value) or "default"
+    return str(getattr(value, "__name__", value))
 
 
 @functools.cache
@@ -79,6 +91,8 @@ OTHERS = (
     Pip("3.13", NEWEST),
 )
 EVERY_PIP = [Pip(RUNNING, version) for version in PIPS]
+# What pip does with proxies and certificates differs most from one to the next.
+EVERY_FORWARD_PIP = [Pip(RUNNING, v) for v in (*PIPS[:-1], "24.3.1", "25.3", NEWEST)]
 MATRIX = [*EVERY_PIP, *(p for p in OTHERS if p.python != RUNNING and interpreter(p.python))]
 OLDEST_AND_NEWEST = [Pip(RUNNING, PIPS[0]), Pip(RUNNING, NEWEST)]
 
@@ -126,8 +140,29 @@ def installed(environment: Path) -> set[str]:
 
 
 def leftovers(user: User) -> list[Path]:
-    """Return what a run of `crane pip` that has begun keeps on disk, or has left there."""
-    return sorted((user.sessions.parent / "run").iterdir())
+    """Return what a run of the index route keeps on disk, or has left there."""
+    return sorted((user.sessions.parent / "run").glob("*"))
+
+
+def bundles(user: User) -> list[Path]:
+    """Return what the children of a user's open views are to trust."""
+    return sorted((user.sessions.parent / "agents").glob("*/bundles/*"))
+
+
+def agents(user: User) -> list[Runtime]:
+    """Return what the runtime files of a user's agents say that are there."""
+    data = user.sessions.parent
+    found = [p.read() for p in places(Paths(user.config_file.parent, data, user.home / "cache"))]
+    return [runtime for runtime in found if runtime and runtime.is_running]
+
+
+def end_agents(user: User) -> None:
+    """Kill a user's agents."""
+    for runtime in agents(user):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(runtime.pid)
+            process.kill()
+            process.wait(20)
 
 
 def _uv(*arguments: str) -> None:

@@ -1,0 +1,161 @@
+"""What the plugins cost where they have nothing to do, and what they save where they do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks import clients
+from benchmarks.closure import closure_site
+from benchmarks.environments import environment
+from benchmarks.gateway import CRANE, register
+from benchmarks.gateway import environment as crane_environment
+from benchmarks.relay import relaying
+from benchmarks.resolution import Runs, compare
+from benchmarks.results import Chart, Results, Row, in_turn, ratios
+from benchmarks.tools import CACHE, program
+from benchmarks.upstream import upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.upstream import Upstream
+
+PACKAGES = Path(__file__).resolve().parent.parent / "packages"
+POETRY = clients.POETRY
+WITH_PLUGIN = (*POETRY, "-e", str(PACKAGES / "core"), "-e", str(PACKAGES / "poetry-plugin"))
+RUNS_PER_ROUND = 6
+PROJECT = """\
+[project]
+name = "tiny"
+version = "1.0"
+description = "A project for a benchmark"
+authors = [{ name = "Ann", email = "ann@example.org" }]
+requires-python = ">=3.11"
+"""
+BARE, PLUGIN, IDLE = "without the plugin", "no index registered", "an index registered, none used"
+DIRECT, COLD, WARM = "direct", "plugin, cold", "plugin, warm"
+
+
+def run(rounds: int) -> Results:
+    """Measure in turn, so that a busy machine is busy for all."""
+    results = Results(versions=[program("nginx").version(), *POETRY])
+    with tempfile.TemporaryDirectory() as folder:
+        _cost(Path(folder), rounds * RUNS_PER_ROUND, results)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # On the cache's own file system, so that wheels can be linked there.
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        site = closure_site(Path(folder))
+        with upstream(site.folder) as index, relaying(index.ports["bare"]) as port:
+            _locks(index, port, rounds, results)
+    return results
+
+
+# --- a project that uses no registered index
+
+
+def _cost(folder: Path, count: int, results: Results) -> None:
+    (folder / "pyproject.toml").write_text(PROJECT)
+    empty, registered = folder / "empty", folder / "registered"
+    for home in (empty, registered):
+        home.mkdir()
+    register(registered, "http://127.0.0.1:9/bench")
+    ways = {
+        BARE: ("poetry", POETRY, empty),
+        PLUGIN: ("poetry-crane", WITH_PLUGIN, empty),
+        IDLE: ("poetry-crane", WITH_PLUGIN, registered),
+    }
+    measures = {
+        name: partial(_check, environment(env, *requirements), home, folder)
+        for name, (env, requirements, home) in ways.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in measures}
+    for number in range(-1, count):  # the first round warms the disk's cache
+        for name in in_turn(list(measures), number):
+            taken = measures[name]()
+            if number >= 0:
+                seconds[name].append(taken)
+    for name in (PLUGIN, IDLE):
+        # As for `start`: the best run counts, since a busy machine only ever adds.
+        more = min(seconds[name]) - min(seconds[BARE])
+        note = f"medians {median(seconds[name]):.3f} and {median(seconds[BARE]):.3f} s"
+        what = f"plugins, poetry check, {name}: above {BARE}"
+        results.add(Row(what, more, "s", at_most=0.02, note=note))
+
+
+def _check(programs: Path, home: Path, folder: Path) -> float:
+    kept = {name: os.environ[name] for name in clients.KEPT if name in os.environ}
+    environ = {**kept, **crane_environment(home), "POETRY_KEYRING_ENABLED": "false"}
+    start = time.perf_counter()
+    subprocess.run(
+        [programs / "poetry", "check"], check=True, capture_output=True, env=environ, cwd=folder
+    )
+    return time.perf_counter() - start
+
+
+# --- a lock of a real closure, from an index without metadata
+
+
+def _locks(index: Upstream, port: int, rounds: int, results: Results) -> None:
+    runs = {way: Runs() for way in (DIRECT, COLD, WARM)}
+
+    def direct() -> None:
+        runs[DIRECT].take(clients.poetry, f"{index.url('bare', port=port)}/simple/", index)
+
+    def through_crane() -> None:
+        url = index.url("bare", login=False, port=port)
+        with _home(url) as home:
+            for way in (COLD, WARM):
+                runs[way].take(partial(_with_plugin, home), f"{url}/simple/", index)
+
+    ways: Mapping[str, Callable[[], None]] = {DIRECT: direct, COLD: through_crane}
+    for number in range(rounds):
+        for way in in_turn(list(ways), number):
+            ways[way]()
+    compare([resolved for one in runs.values() for resolved in one.resolved])
+    bars = {}
+    for way, bound in ((COLD, 0.45), (WARM, 0.25)):
+        one, straight = runs[way], runs[DIRECT]
+        bars[f"poetry lock: {way}"] = value = ratios(one.seconds, straight.seconds)
+        note = (
+            f"{median(one.seconds):.2f} against {median(straight.seconds):.2f} s, of them "
+            f"Poetry's own work {one.own_work:.2f} and {straight.own_work:.2f} s"
+        )
+        what = f"plugins, poetry lock, no metadata: {way}, of direct"
+        results.add(Row(what, value, at_most=bound, note=note))
+    results.charts.append(Chart("poetry lock with the plugin, time of going direct", "×", bars))
+
+
+def _with_plugin(home: Path, index_url: str, folder: Path) -> clients.Step:
+    """Lock as `clients.poetry` does, in an environment that has the plugin."""
+    step = clients.poetry(index_url, folder)
+    programs = environment("poetry-crane", *WITH_PLUGIN)
+    command = [str(programs / "poetry"), *step.command[1:]]
+    return replace(step, command=command, environ={**step.environ, **_agents(home)})
+
+
+@contextmanager
+def _home(index_url: str) -> Iterator[Path]:
+    """Give a crane without history; its agent is ended with the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        register(home, index_url)
+        try:
+            yield home
+        finally:
+            stop = [*CRANE, "agent", "stop"]
+            environ = {**os.environ, **_agents(home)}
+            subprocess.run(stop, check=True, capture_output=True, env=environ)
+
+
+def _agents(home: Path) -> dict[str, str]:
+    return {k: v for k, v in crane_environment(home).items() if k != "HOME"}
