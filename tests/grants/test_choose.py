@@ -12,7 +12,6 @@ import pytest
 from grants.kit import NOBODY, Person
 from grants.workload import Place, google_machine
 
-from crane_cli import terminal
 from crane_cli.terminal import TerminalPrompt
 from crane_core.auth import choose
 from crane_core.auth.choose import GRANTS, Chooser, may_be_unattended
@@ -20,6 +19,7 @@ from crane_core.auth.credentials import secret_name
 from crane_core.auth.grants.workload_identity import JWT_BEARER, TOKEN_EXCHANGE
 from crane_core.auth.model import ProviderMetadata, Session, TokenSet
 from crane_core.auth.vault import MemoryVault
+from crane_core.clients import person
 from crane_core.config.model import GRANTS as GRANT_NAMES
 from crane_core.config.model import Index
 from crane_core.errors import LoginNeeded, UsageError
@@ -252,7 +252,7 @@ def test_a_browser_is_near(
     browser: bool,
 ) -> None:
     """On ssh and in containers a redirect to 127.0.0.1 would reach another machine."""
-    monkeypatch.setattr(terminal, "_in_container", lambda: container)
+    monkeypatch.setattr(person, "_in_container", lambda: container)
     (tmp_path / "xdg-open").write_text("#!/bin/sh\n")
     (tmp_path / "xdg-open").chmod(0o755)
     prompt = TerminalPrompt({"PATH": str(tmp_path), **environ})
@@ -275,5 +275,5 @@ def test_somebody_can_answer(
     monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], answers: bool
 ) -> None:
     """A browser or a terminal, and no word that nobody is there."""
-    monkeypatch.setattr(terminal, "_in_container", lambda: True)
+    monkeypatch.setattr(person, "_in_container", lambda: True)
     assert TerminalPrompt(environ).can_answer is answers
