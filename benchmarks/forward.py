@@ -71,7 +71,7 @@ def fill(site: Site) -> list[str]:
 
 @contextmanager
 def serving(site: Site, folder: Path) -> Iterator[Index]:
-    """Serve it as the other benchmarks' index does, but over TLS."""
+    """Serve it as the other benchmarks' index does, but over TLS, and so with HTTP/2, too."""
     authority, chain, key = (folder / name for name in ("ca.pem", "chain.pem", "key.pem"))
     ca = trustme.CA()
     own = ca.issue_cert(HOST)
@@ -81,8 +81,8 @@ def serving(site: Site, folder: Path) -> Iterator[Index]:
     port, status_port = free_port(), free_port()
     variant = VARIANTS["fresh"]
     block = SERVER.format(
-        port=f"{port} ssl", site=site.folder.resolve(), cache=variant.cache, pages=variant.pages,
-        files=variant.files,
+        port=f"{port} ssl http2", site=site.folder.resolve(), cache=variant.cache,
+        pages=variant.pages, files=variant.files,
     )  # fmt: skip
     tls = f"    ssl_certificate {chain};\n    ssl_certificate_key {key};\n"
     http = "\n".join([MAPS, tls, block, STATUS.format(port=status_port)])

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from forward.rig import Site
 from support.pips import (
     EVERY_PIP,
     INDEX_ROUTE,
@@ -124,6 +125,28 @@ def install(
 
 def _report(pip: Pip, home: Path) -> list[str]:
     return ["--report", str(home / "report.json")]
+
+
+def test_a_proxy_of_pips_files_shows_no_secret_either(
+    site: Site, ada: User, make_environment: Callable[..., Path]
+) -> None:
+    """Newer pips hand the proxy of their settings on as an argument of the pip for a build."""
+    folder = make_environment(Pip(RUNNING, NEWEST))
+    (folder / "pip.conf").write_text(f"[global]\nproxy = {ada.variables.pop('HTTPS_PROXY')}\n")
+    dump = ada.home / "seen.json"
+    make_built_sdist(site.private / "secret-spy", "secret-spy", prologue=SPY.format(dump=str(dump)))
+    make_built_sdist(site.private / "secret-lib", "secret-lib", build_requires=["secret-spy"])
+
+    done = ada.crane("pip", "--python", str(folder), "install", "secret-lib")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(dump.read_text())
+    secret = urlsplit(seen["environ"]["HTTPS_PROXY"]).password
+    assert secret
+    assert any("secret-spy" in line for line in seen["command_lines"])
+    assert not [line for line in seen["command_lines"] if secret in line]
+    config = seen["environ"]["PIP_CONFIG_FILE"]
+    assert stat.S_IMODE(seen["modes"][config]) == 0o600
 
 
 BOTH = pytest.mark.parametrize(

@@ -29,21 +29,24 @@ class Gate:
         self._app = app
         self._event = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_open = False
         self.waiting = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         self._loop = asyncio.get_running_loop()
         self.waiting += 1
         try:
-            await self._event.wait()
+            if not self._is_open:
+                await self._event.wait()
         finally:
             self.waiting -= 1
         await self._app(scope, receive, send)
 
     def open(self) -> None:
-        """Let everybody in."""
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._event.set)
+        """Let everybody in; perhaps nobody has come yet."""
+        self._is_open = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._event.set)
 
 
 def compile_all(ada: Machine, index_url: str, gate: Gate, at_once: Callable[[], int]) -> int:

@@ -32,14 +32,13 @@ def run(here: Context, configuration: Configuration, command_line: PipCommand, p
         return hand_over(pip.python, line, {**here.environ, **plan.files})
     with _prepared(here, configuration, plan, plan.indexes) as ready:
         _log_in(here, configuration, ready, plan.indexes)
-        has_own_proxy = plan.proxy_in_files and not command_line.is_isolated
-        environ = without_secrets(pip_environment(ready.environ, has_own_proxy=has_own_proxy))
+        environ = without_secrets(pip_environment(ready.environ))
         environ |= plan.files
         url = None if plan.indexes.is_named else plan.indexes.index.url
         if url is not None:
             environ["PIP_INDEX_URL"] = url  # for a pip that a build starts by itself
-        if command_line.is_isolated and (plan.proxy_in_files or plan.cert_in_files):
-            environ["PIP_CONFIG_FILE"] = _config_for_isolated(plan, ready)
+        if plan.proxy_in_files or plan.cert_in_files:
+            environ["PIP_CONFIG_FILE"] = _own_config(plan, ready)
         line = [pip.python, "-m", "pip", *plan.command_line.without_network(url)]
         return hand_over(pip.python, line, environ)
 
@@ -88,14 +87,19 @@ def _log_in(here: Context, configuration: Configuration, ready: Prepared, indexe
         asyncio.run(ensure_login(here, configuration.find(name)))
 
 
-def _config_for_isolated(plan: Plan, ready: Prepared) -> str:
-    """Return a configuration file in place of pip's: with --isolated its variables count nothing.
+def _own_config(plan: Plan, ready: Prepared) -> str:
+    """Write a configuration file that says what pip's own ones do, but for the network.
 
-    Nor does the file of the user then, so that none but the machine's is left out.
+    A proxy there would beat HTTPS_PROXY; with --isolated PIP_CERT counts nothing. The agent
+    removes the file with the view.
     """
+    from pathlib import Path
+
     from crane_core.clients.pip import private_config
-    from crane_core.clients.pip_requirements import in_no_folder
+    from crane_core.files import write_private
 
     values = {"proxy": "", "cert": ready.view.bundle}
     text = private_config(plan.pip.configuration, plan.command_line.command, values)
-    return in_no_folder("pip.conf", text.encode())
+    path = Path(ready.view.bundle).with_suffix(".pip.conf")
+    write_private(path, text.encode(), durable=False)
+    return str(path)

@@ -89,7 +89,7 @@ def private_config(
         if not parser.has_section(section):
             parser.add_section(section)
         parser.set(section, name, value)
-    for section in ("global", "install", command or "global"):
+    for section in {*parser.sections(), "global", "install", command or "global"}:
         if not parser.has_section(section):
             parser.add_section(section)
         for name, value in values.items():

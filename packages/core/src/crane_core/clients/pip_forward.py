@@ -61,15 +61,12 @@ def wish_of(
     )
 
 
-def pip_environment(environ: Mapping[str, str], *, has_own_proxy: bool) -> dict[str, str]:
+def pip_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a pip from that of any child of a view.
 
     PIP_PROXY leads every request to us, those to this machine too (NO_PROXY does not count for
-    it), which we refuse. So it is set only where pip's files name a proxy, which would beat
-    HTTPS_PROXY.
+    it), which we refuse; and pip 26 hands it on to the pip of build isolation as an argument, for
+    `ps` to show.
     """
-    child = dict(environ)
-    if not has_own_proxy:
-        child.pop(PIP_PROXY, None)
-        child[CHANGED] = " ".join(n for n in child[CHANGED].split() if n != PIP_PROXY)
-    return child
+    child = {name: value for name, value in environ.items() if name != PIP_PROXY}
+    return {**child, CHANGED: " ".join(n for n in child[CHANGED].split() if n != PIP_PROXY)}

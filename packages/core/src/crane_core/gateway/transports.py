@@ -12,8 +12,6 @@ from crane_core.http2 import Http2Client
 from crane_core.proxies import environment_proxies
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from crane_core.http import RelayTransport, Response
     from crane_core.http1 import Http1Client
     from crane_core.tls import TLSSettings
@@ -51,7 +49,7 @@ class Transports:
         self._proxies = environment_proxies()
         self._http1: dict[TLSSettings, Http1Client] = {}
         self._http2: dict[TLSSettings, Http2Client] = {}
-        self._imported: asyncio.Future[ModuleType] | None = None
+        self._imported: asyncio.Future[None] | None = None
 
     async def for_page(self, origin: Origin, tls: TLSSettings) -> Transport:
         """Return the transport of a page. Raises `ConfigBroken` if a file of `tls` is unusable."""
@@ -92,9 +90,7 @@ class Transports:
 
     async def __aenter__(self) -> Transports:
         # Meanwhile in a thread: the first request will need it.
-        self._imported = asyncio.ensure_future(
-            asyncio.to_thread(importlib.import_module, "crane_core.http1")
-        )
+        self._imported = asyncio.ensure_future(asyncio.to_thread(_import_all))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -104,6 +100,12 @@ class Transports:
             await fast.aclose()
         for shared in self._http2.values():
             await shared.aclose()
+
+
+def _import_all() -> None:
+    """Import what the first requests need: httpx2 imports its own machinery that late, too."""
+    for name in ("crane_core.http1", "httpcore2", "h2.connection", "truststore"):
+        importlib.import_module(name)
 
 
 async def discard(response: Response) -> None:
