@@ -134,7 +134,7 @@ def test_without_a_login_only_what_is_known_is_kept(
     site.add_public("open-lib", "2.0")
     index = site.index()
     provenance = SqliteProvenance(home.paths.provenance)
-    provenance.record_project(index.token_prefix, "known")
+    provenance.record_project(index.token_prefix, "known").result()
     provenance.close()
     with forward(home, net, tmp_path, index) as rig:
         view = rig.open()

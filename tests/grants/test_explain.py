@@ -164,7 +164,7 @@ def killed(path: Path) -> None:
         "import os; from pathlib import Path\n"
         "from crane_core.index.provenance import SqliteProvenance\n"
         f"memory = SqliteProvenance(Path({str(path)!r}))\n"
-        f"memory.record_project({URL!r}, 'six'); os._exit(9)"
+        f"memory.record_project({URL!r}, 'six').result(); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", program], check=False)
     assert path.with_name(f"{path.name}-wal").exists()
@@ -173,7 +173,7 @@ def killed(path: Path) -> None:
 def closed(path: Path) -> None:
     """Record a name and close the file."""
     memory = SqliteProvenance(path)
-    memory.record_project(URL, "six")
+    memory.record_project(URL, "six").result()
     memory.close()
 
 
@@ -209,11 +209,11 @@ def test_explaining_beside_a_process_that_records(person: User) -> None:
     """What it has recorded counts, and its files are left to it."""
     path = person.sessions.parent / "provenance.sqlite3"
     memory = SqliteProvenance(path)
-    memory.record_project(URL, "six")
+    memory.record_project(URL, "six").result()
     before = tree(person)
     assert "it has served six before" in explained(person, URL, "six")[1]["source"]
     assert tree(person).keys() == before.keys()
-    memory.record_project(URL, "seven")
+    memory.record_project(URL, "seven").result()
     memory.close()
 
 

@@ -101,7 +101,7 @@ def a_redirect_to_a_login(world: World, user: User, index: Index) -> str:
 
 def a_project_that_vanished(world: World, user: User, index: Index) -> str:
     memory = SqliteProvenance(user.sessions.parent / "provenance.sqlite3")
-    memory.record_project(index.url, "secret-lib")
+    memory.record_project(index.url, "secret-lib").result()
     memory.close()
     return "served secret-lib before"
 

@@ -248,7 +248,8 @@ def test_why_an_agent_does_not_start_is_one_line(
 
 def test_a_broken_installation_is_one_line(ada: Machine, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nif 'crane_core.agent' in sys.orig_argv: sys.modules['uvicorn'] = None\n"
+        "import sys\n"
+        "if 'crane_core.agent' in ' '.join(sys.orig_argv): sys.modules['uvicorn'] = None\n"
     )
 
     done = ada.run("true", PYTHONPATH=str(tmp_path))

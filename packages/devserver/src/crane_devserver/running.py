@@ -43,6 +43,13 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _TICK_SECONDS)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # Over TLS a connection is closed once its client says goodbye, and an idle one may not.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
     def run_until_stopped(self, sockets: list[socket.socket]) -> None:
         try:
             self.run(sockets)
