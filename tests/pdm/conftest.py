@@ -1,0 +1,82 @@
+"""Fixtures of the PDM plugin's tests: a desk in a small internet with PyPI and an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from forward.net import Net, small_net
+from forward.rig import Site, make_site
+from idp.oidc import Realm
+from pdm.kit import NEWEST, PdmDesk, Pdms
+from poetry.pypi import FILES, HOST, PyPI
+from run.kit import Machine
+from support.pips import log_in, register
+from support.world import User
+
+
+@pytest.fixture(scope="session")
+def pdms(tmp_path_factory: pytest.TempPathFactory) -> Pdms:
+    """Share the environments among the workers of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "popen-gw" in base.name else base) / "pdms"
+    folder.mkdir(exist_ok=True)
+    return Pdms(folder)
+
+
+@pytest.fixture
+def version() -> str:
+    """The PDM of a test; a parameter of that name takes its place."""
+    return NEWEST
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Net]:
+    with small_net(tmp_path / "net") as net:
+        yield net
+
+
+@pytest.fixture
+def site(net: Net, realm: Realm, tmp_path: Path) -> Iterator[Site]:
+    with make_site(tmp_path / "site", net, realm) as site:
+        yield site
+
+
+@pytest.fixture
+def pypi(net: Net, tmp_path: Path) -> Iterator[PyPI]:
+    """Give PyPI, under its real names."""
+    folder = tmp_path / "pypi"
+    folder.mkdir()
+    pypi = PyPI(folder)
+    with net.host(pypi, HOST), net.host(pypi, FILES):
+        yield pypi
+
+
+@pytest.fixture
+def fresh(site: Site, user: User, pypi: PyPI, pdms: Pdms, version: str) -> Iterator[PdmDesk]:
+    """Give a desk whose user has registered nothing."""
+    user.variables = {
+        "HTTPS_PROXY": site.net.url(),
+        "SSL_CERT_FILE": site.net.ca_file,
+        "REQUESTS_CA_BUNDLE": site.net.ca_file,
+        "PIP_CERT": "",
+        "CI": "1",
+    }
+    machine = Machine(user, site)
+    yield PdmDesk(machine, pypi, pdms.pdm(version))
+    machine.end_all()
+
+
+@pytest.fixture
+def unknown(fresh: PdmDesk) -> PdmDesk:
+    """Give a desk with the protected index registered, and nobody logged in."""
+    register(fresh.machine.user, fresh.site.index(fallback="pypi"))
+    return fresh
+
+
+@pytest.fixture
+def desk(unknown: PdmDesk, realm: Realm) -> PdmDesk:
+    """Give a desk with ada logged in."""
+    log_in(unknown.machine.user, realm, unknown.site.index(fallback="pypi"))
+    return unknown
