@@ -92,7 +92,9 @@ def test(*arguments: str) -> None:
     missing = {marker: reason for marker, reason in reasons.items() if reason}
     chosen = " and ".join(f"not {marker}" for marker in missing)
     try:
-        run("coverage", "run", "-m", "pytest", "-n", "auto", "--dist", "loadgroup", "-m", chosen)
+        # Tests wait a third of their time: for a process to start, for another one to answer.
+        workers = str((os.cpu_count() or 2) * 3 // 2)
+        run("coverage", "run", "-m", "pytest", "-n", workers, "--dist", "loadgroup", "-m", chosen)
         run("coverage", "combine", "--quiet")
         run("coverage", "report")
     finally:

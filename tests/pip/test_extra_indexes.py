@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from support.pips import (
-    EVERY_PIP,
     INDEX_ROUTE,
     OLDEST_AND_NEWEST,
     MakeEnvironment,
@@ -173,7 +172,10 @@ def test_an_extra_index_serves_its_own_names_and_never_wins_for_a_private_one(
     assert installed(active) == {"secret_lib-1.0", "extra_lib-3.0"}
 
 
-@pytest.mark.parametrize("form", FORMS)
+# One of each way by which an index comes to pip: all of them are read for the test above.
+@pytest.mark.parametrize(
+    "form", [by_option, by_variable, by_file, by_requirements, by_constraints_in_the_file]
+)
 def test_a_private_page_that_fails_is_not_made_up_for_by_an_extra_index(
     form: Form, mixed: World, ready: User, active: Path
 ) -> None:
@@ -202,7 +204,7 @@ def test_requirements_on_standard_input_name_no_index_behind_cranes_back(
     assert installed(active) == {"secret_lib-1.0", "extra_lib-3.0"}, done.stderr
 
 
-@pytest.mark.parametrize("pip", EVERY_PIP, ids=str)
+@pytest.mark.parametrize("pip", OLDEST_AND_NEWEST, ids=str)
 @pytest.mark.parametrize("form", [by_option, by_file, by_requirements])
 def test_build_requirements_are_private_first_too(
     form: Form, pip: Pip, mixed: World, ready: User, make_environment: MakeEnvironment

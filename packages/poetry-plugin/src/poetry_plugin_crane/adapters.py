@@ -107,7 +107,10 @@ class ThroughCrane(HTTPAdapter):
         # headers of a request to wherever it is redirected.
         proxy = way.proxy.reveal()
         proxies = {"http": proxy, "https": proxy}
-        return HTTPAdapter.send(self, request, stream, timeout, way.bundle, None, proxies)
+        response = HTTPAdapter.send(self, request, stream, timeout, way.bundle, None, proxies)
+        if not stream:
+            _ = response.content  # an agent that ends in mid-body is one that does not answer
+        return response
 
 
 def _broken(error: OSError) -> AgentTrouble:
