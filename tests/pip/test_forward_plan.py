@@ -126,7 +126,9 @@ def test_without_a_proxy_none_is_looked_for_in_pips_files() -> None:
 def test_pips_proxy_variable_is_never_set() -> None:
     """With it pip sends us what NO_PROXY exempts, too, and shows the secret to `ps`."""
     opened = Opened("0abc", Secret("s" * 43), "", ("https://crane.example.com",))
-    child = child_environment({}, opened, 4711, "/bundle/0abc.pem", one_case=False)
+    child = child_environment(
+        {}, opened, 4711, "/bundle/0abc.pem", pip_proxy="http://firm:1", one_case=False
+    )
 
     environ = pip_environment(child)
 

@@ -29,9 +29,16 @@ def opened(*origins: str) -> Opened:
     return Opened("abc123", Secret("s/cret"), "authority", origins)
 
 
-def child(environ: dict[str, str], *origins: str, one_case: bool = False) -> dict[str, str]:
+def child(
+    environ: dict[str, str],
+    *origins: str,
+    pip_proxy: str | None = None,
+    one_case: bool = False,
+) -> dict[str, str]:
     """Return the child's whole environment."""
-    changes = child_environment(environ, opened(*origins), 4711, BUNDLE, one_case=one_case)
+    changes = child_environment(
+        environ, opened(*origins), 4711, BUNDLE, pip_proxy=pip_proxy, one_case=one_case
+    )
     return {**environ, **changes}
 
 
@@ -39,9 +46,26 @@ def test_every_proxy_variable_that_counts_names_the_view() -> None:
     environ = child({"PATH": "/bin"})
 
     assert environ["PATH"] == "/bin"
-    assert {environ[n] for n in ("HTTPS_PROXY", "https_proxy", "PIP_PROXY")} == {PROXY}
+    assert {environ[n] for n in ("HTTPS_PROXY", "https_proxy")} == {PROXY}
+    assert "PIP_PROXY" not in environ
     assert {environ[name] for name in VARIABLES} == {BUNDLE}
     assert environ["NO_PROXY"] == environ["no_proxy"] == "localhost,127.0.0.1,::1"
+
+
+def test_pips_own_variable_is_used_only_against_pips_files() -> None:
+    """pip 26 shows it to `ps`, and asks us for what NO_PROXY exempts."""
+    environ = {"PIP_PROXY": "http://firm:1"}
+
+    assert child(environ)["PIP_PROXY"] == ""
+    assert child(environ, pip_proxy="http://firm:2")["PIP_PROXY"] == PROXY
+    assert child({}, pip_proxy="http://firm:2")["PIP_PROXY"] == PROXY
+
+
+def test_a_proxy_for_pip_that_somebody_sets_inside_needs_a_view_of_its_own() -> None:
+    found = restored({**child({}), "PIP_PROXY": "http://firm:1"})
+
+    assert found.environ == {"PIP_PROXY": "http://firm:1"}
+    assert not found.is_whole
 
 
 def test_plain_http_is_left_alone_unless_an_index_needs_it() -> None:
@@ -130,13 +154,14 @@ NAMES = st.sampled_from(
 ENVIRONMENTS = st.dictionaries(NAMES, st.text(st.characters(exclude_characters="\0"), max_size=20))
 
 
-@given(ENVIRONMENTS, st.booleans())
+@given(ENVIRONMENTS, st.booleans(), st.sampled_from([None, "http://firm:2"]))
 def test_what_crane_has_set_can_be_taken_back_to_the_letter(
-    environ: dict[str, str], plain: bool
+    environ: dict[str, str], plain: bool, pip_proxy: str | None
 ) -> None:
     origins = ("http://crane.example.com",) if plain else ()
 
-    assert restored(child(environ, *origins)) == Restored(environ, "abc123")
+    changed = child(environ, *origins, pip_proxy=pip_proxy)
+    assert restored(changed) == Restored(environ, "abc123")
 
 
 def test_an_environment_of_no_view_is_left_as_it_is() -> None:

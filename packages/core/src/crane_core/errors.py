@@ -39,6 +39,7 @@
         ├── NoLoopback (29)
         ├── AgentTrouble (33)       the process behind `crane run` does not start or answer
         ├── TrustBroken (34)        a CA file that a variable names cannot be used
+        ├── ToolNotServed (35)      a tool's requests do not come to crane
         ├── CommandNotExecutable (126)
         └── CommandNotFound (127)
     Interrupted (130)
@@ -329,6 +330,13 @@ class TrustBroken(LocalError):
 
     code = "trust-broken"
     exit_code = 34
+
+
+class ToolNotServed(LocalError):
+    """A tool's requests do not come to crane, or it does not believe its answers."""
+
+    code = "tool-not-served"
+    exit_code = 35
 
 
 class CommandNotExecutable(LocalError):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # In the order of `crane --help`; the modules have the same names.
 COMMANDS = (
     "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "serve", "explain",
-    "agent", "vault", "cache", "demo",
+    "doctor", "agent", "vault", "cache", "demo",
 )  # fmt: skip
 
 

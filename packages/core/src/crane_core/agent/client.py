@@ -21,6 +21,7 @@ from crane_core.agent.protocol import (
     proof,
     require_common,
 )
+from crane_core.gateway.trail import Trail
 from crane_core.gateway.views import Opened
 from crane_core.secret import Secret
 
@@ -159,6 +160,10 @@ class Agent:
         """Close a view, or an owner's share in it; one that is closed already is no error."""
         query = "" if owner is None else f"?owner={owner}"
         self._ask("DELETE", f"views/{name}{query}")
+
+    def trail(self, name: str) -> Trail:
+        """Return what of a view's tool has come to it."""
+        return Trail.from_json(self._ask("GET", f"views/{name}"))
 
     def logins_needed(self, names: Sequence[str]) -> Mapping[str, str]:
         """Return the indexes of these at which somebody has to log in, each with the reason."""

@@ -90,6 +90,8 @@ class Control:
             owner = int(query["owner"][0]) if "owner" in query else None
             self._registry.close(name.removeprefix("views/"), owner)
             return 200, {}
+        if method == "GET" and name.startswith("views/"):
+            return 200, self._registry.trail(name.removeprefix("views/")).to_json()
         return await self._act(action, receive)
 
     def _may(self, scope: dict[str, Any]) -> bool:

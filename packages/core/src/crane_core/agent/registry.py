@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crane_core.agent.runtime import Place
     from crane_core.clock import Clock
     from crane_core.config.model import Configuration
+    from crane_core.gateway.trail import Trail
     from crane_core.gateway.views import Opened, Views, Wish
 
 # A view that belongs to a shell (`crane env`), of whose end nobody tells us.
@@ -72,6 +73,10 @@ class Registry:
         if wish.owner is not None:
             held.owners[wish.owner] = mark
         return held.opened
+
+    def trail(self, name: str) -> Trail:
+        """Return what has come to a view; raises `KeyError` if there is no such view."""
+        return self._views.trail(name)
 
     def _urls(self, wish: Wish) -> frozenset[str]:
         names = self._configuration.indexes if wish.indexes is None else wish.indexes

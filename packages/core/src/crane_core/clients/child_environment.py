@@ -23,6 +23,7 @@ CHANGED = "CRANE_CHANGED"  # what crane has set in it
 ORIGINAL = "CRANE_ORIGINAL_"  # before the name: what was there before
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NO_PROXY = "NO_PROXY"
+PIP_PROXY = "PIP_PROXY"
 
 
 def child_environment(
@@ -31,18 +32,23 @@ def child_environment(
     port: int,
     bundle: str,
     *,
+    pip_proxy: str | None = None,
     one_case: bool = os.name == "nt",
 ) -> dict[str, str]:
     """Return the variables to set for a child of this view, and no others.
 
-    `environ` is the user's own environment, as `restored` returns it. With `one_case` (Windows)
-    HTTPS_PROXY and https_proxy are the same variable. What was there before is kept beside it.
+    `environ` is the user's own environment, as `restored` returns it, and `pip_proxy` what pip's
+    files name. With `one_case` (Windows) HTTPS_PROXY and https_proxy are the same variable. What
+    was there before is kept beside it.
     """
     secret = quote(opened.secret.reveal(), safe="")  # to its child, which has to show it
     # The view is the user's name, so that what is ours can be told from what somebody sets later.
     proxy = f"http://{opened.name}:{secret}@127.0.0.1:{port}"
-    # pip's own setting beats HTTPS_PROXY, and stands for both schemes.
-    values = {"PIP_PROXY": proxy} | _both("HTTPS_PROXY", proxy, one_case=one_case)
+    values = _both("HTTPS_PROXY", proxy, one_case=one_case)
+    if pip_proxy or PIP_PROXY in environ:
+        # pip's own setting beats HTTPS_PROXY. It leads requests to this machine to us as well,
+        # and pip 26 hands it on as an argument, for `ps` to show: so it is emptied if that will do.
+        values[PIP_PROXY] = proxy if pip_proxy else ""
     if any(origin.startswith("http:") for origin in opened.origins):
         values |= _both("HTTP_PROXY", proxy, one_case=one_case)
     hosts = [host_of(origin) for origin in opened.origins]
@@ -85,10 +91,12 @@ def restored(environ: Mapping[str, str]) -> Restored:
     result = {
         n: v for n, v in environ.items() if n not in {MARK, CHANGED} and not n.startswith(ORIGINAL)
     }
-    is_whole = True
-    for name in environ.get(CHANGED, "").split():
+    names = environ.get(CHANGED, "").split()
+    is_whole = PIP_PROXY in names or not environ.get(PIP_PROXY)
+    for name in names:
         value = environ.get(name, "")
         own = _is_own_list(value, environ) if name.upper() == NO_PROXY else is_of_view(value, view)
+        own = own or (name == PIP_PROXY and not value)
         if not own:
             is_whole = False
         elif (before := environ.get(f"{ORIGINAL}{name}")) is not None:
@@ -133,7 +141,7 @@ def own_proxies(environ: Mapping[str, str], pip_proxy: str | None = None) -> dic
         upper = "" if scheme == "http" and "REQUEST_METHOD" in environ else name.upper()
         if value := environ.get(name) or environ.get(upper):
             found[scheme] = value
-    fallback = environ.get("PIP_PROXY") or pip_proxy
+    fallback = environ.get(PIP_PROXY) or pip_proxy
     if fallback and not found.keys() & {"https", "all"}:
         found |= {"https": fallback} | ({} if "http" in found else {"http": fallback})
     return found

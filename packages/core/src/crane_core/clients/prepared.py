@@ -78,7 +78,9 @@ def prepare(
             write_private(bundle, content, durable=False)
             settings = wgetrc.wgetrc_for(wget, view.bundle)
             write_private(Path(wgetrc.wgetrc_beside(view.bundle)), settings, durable=False)
-        changes = child_environment(environ, view.opened, view.port, view.bundle)
+        changes = child_environment(
+            environ, view.opened, view.port, view.bundle, pip_proxy=files.proxy
+        )
     except BaseException:
         with contextlib.suppress(AgentLost, CraneError):
             agent.close_view(view.opened.name, wish.owner)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.owners import Owners
     from crane_core.gateway.passthrough import Receive, Relay
     from crane_core.gateway.responses import Send
+    from crane_core.gateway.trail import Trail
     from crane_core.index.answer import Missing
     from crane_core.index.source import PrivateIndex
     from crane_core.urls import Origin
@@ -81,7 +82,9 @@ class OpenedOrigin:
         answers: Answers,
         relay: Relay,
         observer: Observer,
+        trail: Trail,
     ) -> None:
+        self.trail = trail
         self.origin = origin
         self.finished = FinishedAnswers()
         # The deepest folder first: an index may lie below another one.
@@ -110,6 +113,7 @@ class OpenedOrigin:
 
     async def answer(self, request: Request, receive: Receive) -> None:
         """Answer one request whose target is known to be here."""
+        self.trail.requests += 1
         try:
             await self._route(request, receive)
         except StreamBroken as error:

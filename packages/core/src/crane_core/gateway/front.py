@@ -224,6 +224,7 @@ class FrontProtocol(asyncio.Protocol):
             self._refuse(400, "TLS began before the tunnel stood")
             return
         transport, tunnel = self._transport, Standing(self._front.activity, view, self._transport)
+        view.trail.tunnels += 1
         waiting = Waiting()
         self._leave()
         transport.write(ESTABLISHED)
@@ -238,6 +239,7 @@ class FrontProtocol(asyncio.Protocol):
         except (OSError, ssl.SSLError) as error:
             transport.abort()
             tunnel.end()
+            view.trail.no_tls = tls_reason(error)
             self._front.observer(
                 Event("tunnel", opened.origin.netloc, problem=f"no TLS ({tls_reason(error)})")
             )
@@ -258,6 +260,7 @@ class FrontProtocol(asyncio.Protocol):
 
     async def _tunnel(self, view: View, origin: Origin) -> None:
         """Lead to the host itself, whatever is spoken there."""
+        view.trail.others += 1
         far = await connect(origin, view.proxies)
         transport, tunnel = self._transport, Standing(self._front.activity, view, self._transport)
         if transport.is_closing():

@@ -104,6 +104,7 @@ class OpenedProtocol(TimedProtocol):
             # TLS 1.3: a client says so only after the server's part of the handshake.
             problem = f"no TLS ({tls_reason(exc)})"
             opened = cast("OpenedOrigin", self.config.loaded_app)
+            opened.trail.no_tls = tls_reason(exc)
             opened.observer(Event("tunnel", self.origin.netloc, problem=problem))
 
 

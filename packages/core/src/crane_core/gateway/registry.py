@@ -15,6 +15,7 @@ from crane_core.gateway.owners import BesideOwners, Owners
 from crane_core.gateway.passthrough import Relay
 from crane_core.gateway.plain_http import PlainHttp
 from crane_core.gateway.targets import plain
+from crane_core.gateway.trail import Trail
 from crane_core.gateway.views import Opened, Views, Wish
 from crane_core.http import NO_SETTINGS
 from crane_core.proxies import proxies_of
@@ -44,6 +45,7 @@ class View:
     proxies: Proxies
     ahead: Ahead
     plain_http: PlainHttp
+    trail: Trail
     # How to end each of its connections.
     connections: set[Callable[[], None]] = field(default_factory=set)
     is_closed: bool = False
@@ -84,6 +86,10 @@ class Registry(Views):
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
+    def trail(self, name: str) -> Trail:
+        """Return what has come to a view; raises `KeyError` if there is no such view."""
+        return self._views[name].trail
+
     def of_secret(self, secret: Secret | None) -> View | None:
         """Return the view that a secret belongs to; all are compared, whichever it is."""
         matching = [view for view in self._views.values() if view.secret == secret]
@@ -108,6 +114,7 @@ class _Builder:
         self._machinery = machinery
         self._configuration = configuration
         self._wish = wish
+        self._trail = Trail()
         # The sources that the tool has asked so far: it will ask them for the next name too.
         self._asked: dict[str, None] = {}
         self._indexes = self._chosen()
@@ -138,6 +145,7 @@ class _Builder:
             proxies=proxies,
             ahead=ahead,
             plain_http=PlainHttp(proxies, machinery.tokens, machinery.monitor),
+            trail=self._trail,
         )
 
     def _chosen(self) -> list[Index]:
@@ -237,5 +245,5 @@ class _Builder:
 
         relay = Relay(find, machinery.tokens, machinery.monitor)
         return OpenedOrigin(
-            origin, registered, others, self._owners, answers, relay, machinery.monitor
+            origin, registered, others, self._owners, answers, relay, machinery.monitor, self._trail
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from crane_core.gateway.trail import Trail
     from crane_core.secret import Secret
 
 
@@ -79,6 +80,10 @@ class Views(Protocol):
 
     def open(self, wish: Wish) -> Opened:
         """Make a view; raises a `CraneError` for an index that is not registered."""
+        ...
+
+    def trail(self, name: str) -> Trail:
+        """Return what has come to a view; raises `KeyError` if there is no such view."""
         ...
 
     def close(self, name: str) -> None:

@@ -1,0 +1,162 @@
+"""`crane doctor TOOL`: whether a tool's requests come to crane, shown by one of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crane_cli.commands.options import add_json, command
+from crane_cli.result import Result
+from crane_core.errors import ToolNotServed, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from crane_cli.context import Context
+    from crane_core.clients.probes import Probe
+    from crane_core.config.model import Index
+    from crane_core.gateway.trail import Trail
+
+DESCRIPTION = """\
+Lets a tool ask a registered index for one page, as `crane run` would, and says how far its request
+came and what to do. It knows pip, uv, Poetry, PDM, curl and wget; give any other tool the arguments
+with which it asks your index: crane doctor -- TOOL ARGUMENT …
+"""
+LIMIT = 120.0  # seconds for the tool
+MARKS = {"good": "✓", "warning": "!", "bad": "✗"}
+INDEX_ROUTE = "run: crane serve {index}, and give the tool the URL that it prints"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the answer; `fix` is empty where nothing is to be done."""
+
+    state: str
+    text: str
+    fix: str = ""
+
+    @property
+    def line(self) -> str:
+        """The line for people."""
+        fix = f"; {self.fix}" if self.fix else ""
+        return f"{MARKS[self.state]} {self.text}{fix}"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command; what follows the tool's name is its own."""
+    parser = command(commands, "doctor", run, "see whether a tool reaches an index through crane")
+    parser.description = DESCRIPTION
+    parser.add_argument("--index", metavar="INDEX", help="the index to ask; else the first one")
+    add_json(parser)
+    parser.add_argument("tool", metavar="TOOL", nargs="?", help="its name or path")
+    parser.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="of the tool, behind --")
+
+
+def run(args: argparse.Namespace, here: Context) -> Result:
+    """Let the tool ask, and look how far it came."""
+    from crane_core.clients.handover import find_command
+    from crane_core.clients.probes import Probe, known_tools, probe_of
+    from crane_core.config.model import none_registered
+
+    tool = args.tool
+    if not tool:
+        raise UsageError("no tool is given", hint="run: crane doctor pip")
+    configuration = here.config.load()
+    if not configuration.indexes:
+        raise none_registered()
+    index = configuration.find(args.index) if args.index else next(iter(configuration))
+    probe = Probe(tuple(args.arguments)) if args.arguments else probe_of(tool, index.url)
+    if probe is None:
+        raise UsageError(
+            f"crane has no question for {tool} to ask",
+            hint=f"it has for {', '.join(known_tools())}; for others run: "
+            f"crane doctor -- {tool} ARGUMENT … with {index.url}",
+        )
+    program = find_command(tool, here.environ)
+    findings = list(_ask(here, index, tool, program, probe, in_place=bool(args.arguments)))
+    good = all(finding.state != "bad" for finding in findings)
+    data = {
+        "index": index.name,
+        "tool": tool,
+        "program": program,
+        "findings": [asdict(finding) for finding in findings],
+    }
+    text = "\n".join(finding.line for finding in findings)
+    return Result(text, data, 0 if good else ToolNotServed.exit_code)
+
+
+def _ask(
+    here: Context, index: Index, tool: str, program: str, probe: Probe, *, in_place: bool
+) -> Iterator[Finding]:
+    from crane_cli.commands.run import ensure_logins, prepared
+    from crane_core.gateway.views import Wish
+
+    configuration = here.config.load()
+    with prepared(here, Wish(indexes=(index.name,), owner=os.getpid())) as ready:
+        ensure_logins(here, configuration, ready, [index], [index])
+        environ = {**ready.environ, **probe.variables}
+        with tempfile.TemporaryDirectory(prefix="crane-doctor-") as folder:
+            for name, content in probe.files.items():
+                Path(folder, name).write_text(content, encoding="utf-8")
+            place = None if in_place else folder
+            said = _run([program, *probe.arguments], environ, place)
+        trail = ready.agent.trail(ready.view.opened.name)
+    yield from findings_of(tool, index, trail, said)
+
+
+def _run(arguments: Sequence[str], environ: Mapping[str, str], folder: str | None) -> str:
+    """Run the tool and return the last line that it said, whatever came of it."""
+    try:
+        done = subprocess.run(
+            arguments, env=dict(environ), cwd=folder, check=False, timeout=LIMIT, text=True,
+            errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"it did not end within {LIMIT:.0f} seconds"
+    except OSError as error:
+        return error.strerror or str(error)
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return lines[-1] if lines else f"exit code {done.returncode}"
+
+
+def findings_of(tool: str, index: Index, trail: Trail, said: str) -> Iterator[Finding]:
+    """Yield what a trail says of a tool; `said` is the tool's last line."""
+    from crane_core.text import visible
+
+    route = INDEX_ROUTE.format(index=index.name)
+    heard = f"{tool} said: {visible(said)[:300]}"
+    if not trail.tunnels and not trail.requests:
+        yield Finding(
+            "bad",
+            f"{tool} did not come to crane for {index.url}: it reads no HTTPS_PROXY, or its own "
+            "settings name another proxy, other indexes or an exception for this host",
+            f"take these out of its settings, or {route}",
+        )
+        yield Finding("warning", heard)
+        return
+    yield Finding("good", f"{tool} comes to crane for {index.url}")
+    if not trail.requests:
+        reason = f" ({trail.no_tls})" if trail.no_tls else ""
+        yield Finding(
+            "bad",
+            f"{tool} does not trust crane's certificate{reason}: it reads no SSL_CERT_FILE, has a "
+            "store of certificates of its own, or knows the server's certificate beforehand",
+            f"let its own setting name the file of SSL_CERT_FILE, or {route}",
+        )
+        yield Finding("warning", heard)
+        return
+    yield Finding("good", f"{tool} trusts crane's certificate")
+    count = f"{trail.requests} request" + ("s" if trail.requests > 1 else "")
+    yield Finding("good", f"{tool} asked {index.name}: {count}, with your login added by crane")
+    if trail.no_tls:
+        yield Finding(
+            "warning",
+            f"one of its connections did not trust crane's certificate ({trail.no_tls})",
+            f"if {tool} fails, {route}",
+        )
