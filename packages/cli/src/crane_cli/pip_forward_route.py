@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def run(here: Context, configuration: Configuration, command_line: PipCommand, pip: Pip) -> int:
     """Become pip in a view of its own; returns its exit code only where that cannot be."""
-    from crane_cli.commands.run import without_secrets
     from crane_cli.pip_plan import make_plan
+    from crane_core.clients.child_environment import without_secrets
     from crane_core.clients.handover import hand_over
     from crane_core.clients.pip_forward import pip_environment
     from crane_core.clients.pip_requirements import RequirementsRewriter, in_no_folder

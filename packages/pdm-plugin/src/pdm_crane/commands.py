@@ -172,10 +172,8 @@ def _chosen(project: Project, registered: Registered, options: argparse.Namespac
 
 
 def _used(project: Project, registered: Registered) -> list[Index]:
-    from crane_core.urls import names_index
-
     urls = [source.url for source in pdm_internals.sources_of(project)]
-    return [i for i in registered.configuration if any(names_index(url, i.url) for url in urls)]
+    return registered.configuration.named_by(urls)
 
 
 def _person(project: Project, registered: Registered) -> PdmPerson:

@@ -7,13 +7,13 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from crane_core.clients.child_environment import without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from crane_core.clients.prepared import Prepared
     from crane_core.clients.project_route import ProjectRoute
-
-SECRET = ("CRANE_TOKEN_", "CRANE_CLIENT_SECRET_")
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def forwarded(route: ProjectRoute) -> Iterator[None]:
     with _prepared(route) as ready:
         before = dict(os.environ)
         os.environ.update(ready.changes)
-        for name in [name for name in os.environ if name.startswith(SECRET)]:
+        for name in os.environ.keys() - without_secrets(os.environ).keys():
             del os.environ[name]
         try:
             yield

@@ -6,8 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crane_core.errors import InvalidURL
-from crane_core.urls import origin_of
+from crane_core.clients.project_route import is_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,12 +52,4 @@ class Sources:
         return bool(named) and named != os.environ.get("SSL_CERT_FILE")
 
     def _at(self, url: str) -> list[Source]:
-        origin = origin_of(url)
-        found = []
-        for source in self._known.values():
-            try:
-                if origin_of(source.url) == origin:
-                    found.append(source)
-            except InvalidURL:
-                continue
-        return found
+        return [source for source in self._known.values() if is_at(url, [source.url])]

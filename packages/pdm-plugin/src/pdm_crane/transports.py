@@ -156,7 +156,12 @@ class ThroughCrane:
             way = self._route.renewed(way)
             response = self._last(way, request)
         problem = _problem(response)
-        if problem and response.status_code == 403 and can_repeat and self._has_new_login(way):
+        if (
+            problem
+            and response.status_code == 403
+            and can_repeat
+            and self._route.has_new_login(way)
+        ):
             _drop(response)
             response = self._last(way, request)
             problem = _problem(response)
@@ -164,9 +169,6 @@ class ThroughCrane:
             _drop(response)
             raise IndexRefused(problem)
         return response
-
-    def _has_new_login(self, way: Way) -> bool:
-        return self._route.has_new_login(way)
 
     def _last(self, way: Way, request: Any) -> Any:
         try:

@@ -57,7 +57,7 @@ class ThroughCrane(HTTPAdapter):
         """Whether Poetry has certificates of its own for a source, which the agent has not."""
         if cert is not None or verify is False:
             return True
-        return isinstance(verify, str) and verify != self.route.settings.environ.get(
+        return isinstance(verify, str) and verify != self.route.registered.environ.get(
             "SSL_CERT_FILE"
         )
 

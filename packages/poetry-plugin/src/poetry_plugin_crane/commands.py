@@ -11,12 +11,13 @@ from cleo.helpers import argument, option
 from poetry.console.commands.command import Command
 
 from crane_core.clients.logins import log_in, log_out, session_store, who
+from crane_core.clients.registered import read_registered
 from crane_core.errors import CraneError
 from poetry_plugin_crane.person import PoetryPerson
 from poetry_plugin_crane.poetry_internals import trouble
-from poetry_plugin_crane.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from crane_core.clients.registered import Registered
     from crane_core.config.model import Index
 
 
@@ -25,40 +26,39 @@ class _CraneCommand(Command):  # type: ignore[misc, unused-ignore]
         """Do it; an error of ours is one line."""
         from crane_core.platform import user_paths
 
-        settings = read_settings(user_paths(os.environ), os.environ)
+        registered = read_registered(user_paths(os.environ), os.environ)
         try:
-            if settings.trouble is not None:
-                raise settings.trouble
-            self.work(settings)
+            if registered.trouble is not None:
+                raise registered.trouble
+            self.work(registered)
         except CraneError as error:
             raise trouble(error) from None
         return 0
 
-    def work(self, settings: Settings) -> None:
+    def work(self, registered: Registered) -> None:
         raise NotImplementedError
 
-    def chosen(self, settings: Settings) -> list[Index]:
+    def chosen(self, registered: Registered) -> list[Index]:
         """Return the index that is named, else the project's own, else the only one."""
-        configuration = settings.configuration
+        configuration = registered.configuration
         if name := self.argument("index"):
             return [configuration.find(name)]
-        return _used(self, settings) or [configuration.only_or_default()]
+        return _used(self, registered) or [configuration.only_or_default()]
 
-    def person(self, settings: Settings) -> PoetryPerson:
-        person = PoetryPerson(settings.environ)
+    def person(self, registered: Registered) -> PoetryPerson:
+        person = PoetryPerson(registered.environ)
         person.io = self.io
         return person
 
 
-def _used(command: Command, settings: Settings) -> list[Index]:
-    from crane_core.urls import names_index
+def _used(command: Command, registered: Registered) -> list[Index]:
     from poetry_plugin_crane.poetry_internals import sources_of
 
     try:
         urls = [url for _, url in sources_of(command.poetry)]
     except Exception:  # noqa: BLE001 - outside of a project there is none
         return []
-    return [i for i in settings.configuration if any(names_index(url, i.url) for url in urls)]
+    return registered.configuration.named_by(urls)
 
 
 class StatusCommand(_CraneCommand):
@@ -67,19 +67,19 @@ class StatusCommand(_CraneCommand):
     name = "crane status"
     description = "Shows the registered indexes, and who is logged in there."
 
-    def work(self, settings: Settings) -> None:
+    def work(self, registered: Registered) -> None:
         """Write one line an index."""
         from crane_core.auth.credentials import is_ready_made
         from crane_core.config.model import none_registered
 
-        if not settings.configuration.indexes:
+        if not registered.configuration.indexes:
             raise none_registered()
-        used = {index.name for index in _used(self, settings)}
-        store = session_store(settings.paths, settings.environ)
-        for index in settings.configuration:
+        used = {index.name for index in _used(self, registered)}
+        store = session_store(registered.paths, registered.environ)
+        for index in registered.configuration:
             person = who(store.read_for(index), time.time())
             login = f"logged in as {person}" if person else "nobody is logged in"
-            if is_ready_made(index, settings.environ):
+            if is_ready_made(index, registered.environ):
                 login = "a token is set"
             mark = ", a source of this project" if index.name in used else ""
             self.line(f"<c1>{index.name}</c1>  {index.url}  <info>{login}</info>{mark}")
@@ -95,12 +95,12 @@ class LoginCommand(_CraneCommand):
     ]
     options: ClassVar = [option("force", None, "Log in again if somebody is logged in.", flag=True)]
 
-    def work(self, settings: Settings) -> None:
+    def work(self, registered: Registered) -> None:
         """Log in, and say as whom."""
-        chosen, force = self.chosen(settings), bool(self.option("force"))
-        person = self.person(settings)
-        asyncio.run(log_in(settings.paths, settings.environ, person, chosen, even_so=force))
-        store = session_store(settings.paths, settings.environ)
+        chosen, force = self.chosen(registered), bool(self.option("force"))
+        person = self.person(registered)
+        asyncio.run(log_in(registered.paths, registered.environ, person, chosen, even_so=force))
+        store = session_store(registered.paths, registered.environ)
         for index in chosen:
             account = who(store.read_for(index), time.time())
             self.line(f"logged in to {index.name}" + (f" as {account}" if account else ""))
@@ -115,11 +115,11 @@ class LogoutCommand(_CraneCommand):
         argument("index", "Its name or URL; else this project's.", optional=True)
     ]
 
-    def work(self, settings: Settings) -> None:
+    def work(self, registered: Registered) -> None:
         """Log out, and say whether the provider knows."""
-        for index in self.chosen(settings):
-            person = self.person(settings)
-            problem = asyncio.run(log_out(settings.paths, settings.environ, person, index))
+        for index in self.chosen(registered):
+            person = self.person(registered)
+            problem = asyncio.run(log_out(registered.paths, registered.environ, person, index))
             note = f"; not revoked at the provider: {problem}" if problem else ""
             self.line(f"logged out of {index.name}{note}")
 
@@ -131,18 +131,19 @@ class TrustCommand(_CraneCommand):
     description = "Registers the index that [tool.crane] in pyproject.toml names."
     options: ClassVar = [option("yes", None, "Agree to what it says.", flag=True)]
 
-    def work(self, settings: Settings) -> None:
+    def work(self, registered: Registered) -> None:
         """Register it, or say that there is nothing to do."""
-        from poetry_plugin_crane import claims
+        from crane_core.clients.checkout import claimed_index
+        from crane_core.clients.trusting import trust
         from poetry_plugin_crane.poetry_internals import crane_table
 
         table = crane_table(self.poetry)
-        index = claims.claimed_index(table, settings.configuration) if table else None
+        index = claimed_index(table, registered.configuration) if table else None
         if index is None:
             self.line("pyproject.toml names no index that is not registered")
             return
         agreed = bool(self.option("yes"))
-        claims.trust(index, settings.paths, self.person(settings), agreed=agreed)
+        trust(index, registered.paths, self.person(registered), agreed=agreed)
 
 
 COMMANDS = {

@@ -20,7 +20,7 @@ def take_detour(route: Route) -> None:
 
     if MARK in os.environ:
         return  # below `crane run`, or for the second time
-    settings = route.settings
+    known = route.registered
     wish = Wish(
         indexes=tuple(index.name for index in route.used()),
         ordered=False,
@@ -28,8 +28,8 @@ def take_detour(route: Route) -> None:
         owner=os.getpid(),
     )
     try:
-        route.access.ask_early(route.used())
-        ready = prepare(settings.paths, settings.environ, wish, notice=route.person.notice)
+        route.logins.ask_early(route.used())
+        ready = prepare(known.paths, known.environ, wish, notice=route.person.notice)
     except CraneError as error:
         route.person.notice(error.line)
         return

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from crane_core.clients.person import Person, is_set
+from crane_core.clients.person import is_set
+from crane_core.clients.tool_person import ToolPerson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
     from cleo.io.io import IO
 
 
-class PoetryPerson(Person):
+class PoetryPerson(ToolPerson):
     """Is spoken to on the error output, as `--no-ansi` and the like have it."""
+
+    commands: ClassVar[str] = "poetry crane"
+    without_us: ClassVar[str] = "poetry --no-plugins"
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(environ)

@@ -15,17 +15,17 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
+from crane_core.clients.view_logins import ViewLogins
 from crane_core.errors import InvalidURL
 from crane_core.urls import names_index, origin_of, within, without_login
-from poetry_plugin_crane.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crane_core.clients.in_process import InProcess, Needs, Way
+    from crane_core.clients.registered import Registered
     from crane_core.config.model import Index
     from poetry_plugin_crane.person import PoetryPerson
-    from poetry_plugin_crane.settings import Settings
     from poetry_plugin_crane.sources import Sources
 
 # PyPI's JSON API, which Poetry asks about one release.
@@ -35,32 +35,31 @@ _RELEASE = re.compile(r"/pypi/([^/]+)/[^/]+/json/?")
 class Route:
     """Decides by the sources of the projects that this process works on."""
 
-    def __init__(self, settings: Settings, sources: Sources, person: PoetryPerson) -> None:
+    def __init__(self, registered: Registered, sources: Sources, person: PoetryPerson) -> None:
         self.person = person
         self._sources = sources
         self._lock = threading.Lock()
         self._in_process: InProcess | None = None
-        self.use(settings)
+        self.use(registered)
 
-    def use(self, settings: Settings) -> None:
+    def use(self, registered: Registered) -> None:
         """Go by these settings from now on."""
-        self.settings = settings
-        self.access = Access(settings, self.person)
+        self.registered = registered
+        self.logins = ViewLogins(registered, self.person)
 
     # --- what is known of the sources
 
     def used(self) -> list[Index]:
         """Return the registered indexes that are sources here."""
-        urls = self._sources.urls
-        return [i for i in self.settings.configuration if any(names_index(u, i.url) for u in urls)]
+        return self.registered.configuration.named_by(self._sources.urls)
 
     def doubtful(self) -> list[str]:
         """Return the sources that may be registered, in a configuration that is broken."""
-        return [url for url in self._sources.urls if self.settings.may_be_registered(url)]
+        return [url for url in self._sources.urls if self.registered.may_name(url)]
 
     def others(self) -> list[str]:
         """Return the sources that are no registered index, PyPI among them."""
-        known = list(self.settings.configuration)
+        known = list(self.registered.configuration)
         return [
             url
             for url in self._sources.urls
@@ -70,13 +69,13 @@ class Route:
 
     def registered_at(self, url: str) -> list[Index]:
         """Return the registered indexes to which a URL belongs."""
-        return [i for i in self.settings.configuration if within(url, i.token_prefix)]
+        return [i for i in self.registered.configuration if within(url, i.token_prefix)]
 
     # --- what a session asks
 
     def origins(self) -> list[str]:
         """Return the beginnings of all URLs that may have to go through crane."""
-        found = [str(origin_of(index.url)) for index in self.settings.configuration]
+        found = [str(origin_of(index.url)) for index in self.registered.configuration]
         if self.used() or self.doubtful():
             for url in self.others():
                 parts = urlsplit(url)
@@ -94,7 +93,7 @@ class Route:
 
         Opens a view and asks for a login, if need be. Raises a `CraneError`.
         """
-        trouble = self.settings.trouble
+        trouble = self.registered.trouble
         if trouble is not None and self.doubtful():
             raise trouble
         needs = self._needs(url)
@@ -104,7 +103,7 @@ class Route:
         way = views.way(needs)
         if str(origin_of(url)) not in way.origins:
             return None
-        problem = self.access.problem(views, way)
+        problem = self.logins.problem(views, way)
         if problem is None:
             return way
         if _RELEASE.fullmatch(urlsplit(url).path) and not self.registered_at(url):
@@ -118,7 +117,7 @@ class Route:
 
     def has_new_login(self, way: Way) -> bool:
         """After a refusal: whether a login had ended, and there is a new one now."""
-        return self.access.has_changed(self._views(), way)
+        return self.logins.has_changed(self._views(), way)
 
     def project_at_others(self, url: str) -> str | None:
         """Return the project about which a URL asks a source that is not registered."""
@@ -142,7 +141,7 @@ class Route:
         if not names or not (here or _is_at(url, others)):
             return None
         # In the configuration's order, so that the same needs are the same view.
-        chosen = tuple(index.name for index in self.settings.configuration if index.name in names)
+        chosen = tuple(index.name for index in self.registered.configuration if index.name in names)
         return Needs(chosen, tuple(others))
 
     def _is_bound(self, url: str) -> bool:
@@ -159,8 +158,8 @@ class Route:
             if self._in_process is None:
                 from crane_core.clients.in_process import InProcess
 
-                settings = self.settings
-                self._in_process = InProcess(settings.paths, settings.environ, self.person.notice)
+                known = self.registered
+                self._in_process = InProcess(known.paths, known.environ, self.person.notice)
                 atexit.register(self._in_process.close)
             return self._in_process
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from poetry.console.application import Application
     from poetry.poetry import Poetry
 
-    from crane_core.config.model import Index
     from crane_core.platform import Paths
     from poetry_plugin_crane.person import PoetryPerson
     from poetry_plugin_crane.route import Route
@@ -79,13 +78,13 @@ class Start:
     def route(self) -> Route | None:
         """Return the route, None if no index is registered."""
         if self._route is None:
+            from crane_core.clients.registered import read_registered
             from poetry_plugin_crane.route import Route
-            from poetry_plugin_crane.settings import read_settings
 
-            settings = read_settings(_paths(), os.environ)
-            if not settings.configuration.indexes and settings.trouble is None:
+            registered = read_registered(_paths(), os.environ)
+            if registered.is_empty:
                 return None
-            self._route = Route(settings, self.sources, _person(self._io))
+            self._route = Route(registered, self.sources, _person(self._io))
         return self._route
 
     def _tell_or_detour(self) -> None:
@@ -94,8 +93,8 @@ class Start:
         route = self.route()
         if route is None:
             return
-        if route.settings.trouble is not None and route.doubtful():
-            route.person.notice(route.settings.trouble.line)
+        if route.registered.trouble is not None and route.doubtful():
+            route.person.notice(route.registered.trouble.line)
         elif poetry_internals.unknown_shape() and route.used():
             from poetry_plugin_crane.detour import take_detour
 
@@ -130,24 +129,26 @@ class Start:
             self._claims.clear()
             route = self.route()
             if route is not None and (used := route.used()):
-                route.access.ask_early(used)
+                route.logins.ask_early(used)
         except CraneError as error:
             raise poetry_internals.trouble(error) from None
 
     def _hear(self, table: dict[str, Any], poetry: Poetry) -> None:
         """Register what a project says of its index, if that is a source and a person agrees."""
+        from crane_core.clients.checkout import claimed_index
+        from crane_core.clients.registered import read_registered
+        from crane_core.clients.trusting import trust
         from crane_core.urls import names_index
-        from poetry_plugin_crane import claims, poetry_internals
-        from poetry_plugin_crane.settings import read_settings
+        from poetry_plugin_crane import poetry_internals
 
-        settings = read_settings(_paths(), os.environ)
-        index: Index | None = claims.claimed_index(table, settings.configuration)
+        registered = read_registered(_paths(), os.environ)
+        index = claimed_index(table, registered.configuration)
         urls = [url for _, url in poetry_internals.sources_of(poetry)]
         if index is None or not any(names_index(url, index.url) for url in urls):
             return
-        claims.trust(index, settings.paths, _person(self._io))
+        trust(index, registered.paths, _person(self._io))
         if self._route is not None:
-            self._route.use(read_settings(_paths(), os.environ))
+            self._route.use(read_registered(_paths(), os.environ))
         self.set_up()
 
 

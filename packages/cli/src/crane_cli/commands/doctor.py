@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from crane_cli.context import Context
     from crane_core.clients.probes import Probe
-    from crane_core.config.model import Index
+    from crane_core.config.model import Configuration, Index
     from crane_core.gateway.trail import Trail
 
 DESCRIPTION = """\
@@ -78,7 +78,9 @@ def run(args: argparse.Namespace, here: Context) -> Result:
             f"crane doctor -- {tool} ARGUMENT … with {index.url}",
         )
     program = find_command(tool, here.environ)
-    findings = list(_ask(here, index, tool, program, probe, in_place=bool(args.arguments)))
+    in_place = bool(args.arguments)
+    trail, said = _ask(here, configuration, index, program, probe, in_place=in_place)
+    findings = list(findings_of(tool, index, trail, said))
     good = all(finding.state != "bad" for finding in findings)
     data = {
         "index": index.name,
@@ -91,12 +93,18 @@ def run(args: argparse.Namespace, here: Context) -> Result:
 
 
 def _ask(
-    here: Context, index: Index, tool: str, program: str, probe: Probe, *, in_place: bool
-) -> Iterator[Finding]:
+    here: Context,
+    configuration: Configuration,
+    index: Index,
+    program: str,
+    probe: Probe,
+    *,
+    in_place: bool,
+) -> tuple[Trail, str]:
+    """Let the tool ask in a view of its own; return what came of it, and the tool's last line."""
     from crane_cli.commands.run import ensure_logins, prepared
     from crane_core.gateway.views import Wish
 
-    configuration = here.config.load()
     with prepared(here, Wish(indexes=(index.name,), owner=os.getpid())) as ready:
         ensure_logins(here, configuration, ready, [index], [index])
         environ = {**ready.environ, **probe.variables}
@@ -105,8 +113,7 @@ def _ask(
                 Path(folder, name).write_text(content, encoding="utf-8")
             place = None if in_place else folder
             said = _run([program, *probe.arguments], environ, place)
-        trail = ready.agent.trail(ready.view.opened.name)
-    yield from findings_of(tool, index, trail, said)
+        return ready.agent.trail(ready.view.opened.name), said
 
 
 def _run(arguments: Sequence[str], environ: Mapping[str, str], folder: str | None) -> str:

@@ -75,6 +75,7 @@ def start(
     At those of `logged_in` somebody logs in first, if need be and if a person is there. `more` are
     further variables for it.
     """
+    from crane_core.clients.child_environment import without_secrets
     from crane_core.clients.handover import find_command, hand_over
     from crane_core.gateway.views import Wish
 
@@ -94,12 +95,6 @@ def prepared(here: Context, wish: Any) -> Prepared:
 
     shared = here.outer.shared if here.outer else None
     return prepare(here.paths, here.environ, wish, notice=here.prompt.notice, shared=shared)
-
-
-def without_secrets(environ: dict[str, str]) -> dict[str, str]:
-    """Leave out the logins themselves: what builds run in there, and it is none of its business."""
-    secrets = ("CRANE_TOKEN_", "CRANE_CLIENT_SECRET_")
-    return {name: value for name, value in environ.items() if not name.startswith(secrets)}
 
 
 def ensure_logins(

@@ -62,8 +62,6 @@ def named_indexes(
     configuration: Configuration, arguments: Sequence[str], environ: Mapping[str, str]
 ) -> list[Index]:
     """Return the registered indexes that arguments, variables or files of this uv name."""
-    from crane_core.urls import names_index
-
     urls = [
         *_values(arguments, OPTIONS),
         *(url for name in VARIABLES for url in environ.get(name, "").split()),
@@ -72,7 +70,7 @@ def named_indexes(
     # uv takes `name=URL` too.
     bare = [url.partition("=")[2] if url.partition("=")[2].startswith("http") else url
             for url in urls]  # fmt: skip
-    return [i for i in configuration if any(names_index(url, i.url) for url in bare)]
+    return configuration.named_by(bare)
 
 
 def placeholders(

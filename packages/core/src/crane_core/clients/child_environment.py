@@ -24,6 +24,7 @@ ORIGINAL = "CRANE_ORIGINAL_"  # before the name: what was there before
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NO_PROXY = "NO_PROXY"
 PIP_PROXY = "PIP_PROXY"
+SECRETS = ("CRANE_TOKEN_", "CRANE_CLIENT_SECRET_")  # how the names of ready logins begin
 
 
 def child_environment(
@@ -64,6 +65,11 @@ def child_environment(
 
 def _both(name: str, value: str, *, one_case: bool) -> dict[str, str]:
     return {name: value} if one_case else {name: value, name.lower(): value}
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the logins themselves: what builds run in there, and it is none of its business."""
+    return {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ import netrc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crane_core.clients.child_environment import without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crane_core.secret import Secret
 
 NETRC_USER = "crane"
-SECRETS = ("CRANE_TOKEN_", "CRANE_CLIENT_SECRET_")
 
 
 def netrc_text(environ: Mapping[str, str], home: Path, host: str, secret: Secret) -> str:
@@ -47,7 +48,7 @@ def child_environment(environ: Mapping[str, str], host: str, index_url: str) -> 
     stand there only: pip hands them on.
     """
     # What builds run in there, and a login is none of their business.
-    child = {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
+    child = without_secrets(environ)
     child["PIP_INDEX_URL"] = index_url
     # A blank one takes away what configuration files say; an empty one is ignored.
     child["PIP_EXTRA_INDEX_URL"] = " "

@@ -88,9 +88,7 @@ class ProjectRoute:
 
     def used(self) -> list[Index]:
         """Return the registered indexes that are sources here."""
-        urls = self._sources.urls
-        known = self.registered.configuration
-        return [index for index in known if any(names_index(url, index.url) for url in urls)]
+        return self.registered.configuration.named_by(self._sources.urls)
 
     def doubtful(self) -> list[str]:
         """Return the sources that may be registered, in a configuration that is broken."""
@@ -116,7 +114,7 @@ class ProjectRoute:
             return True
         if names_file(url) or not (self.used() or self.doubtful()):
             return False
-        return _is_at(url, self._sources.urls)
+        return is_at(url, self._sources.urls)
 
     # --- how a request is sent
 
@@ -182,7 +180,7 @@ class ProjectRoute:
 
     def _needs(self, url: str) -> Needs | None:
         used, here = self.used(), self.registered_at(url)
-        is_page = bool(used) and not names_file(url) and _is_at(url, self.others())
+        is_page = bool(used) and not names_file(url) and is_at(url, self.others())
         return self._needs_of([*used, *here]) if here or is_page else None
 
     def _needs_of(self, indexes: Sequence[Index]) -> Needs:
@@ -222,7 +220,8 @@ def _last_segment(url: str) -> str:
     return urlsplit(url).path.rpartition("/")[2]
 
 
-def _is_at(url: str, others: Iterable[str]) -> bool:
+def is_at(url: str, others: Iterable[str]) -> bool:
+    """Whether a URL is at the host of one of the others."""
     try:
         origin = origin_of(url)
     except InvalidURL:
@@ -238,7 +237,7 @@ def _is_at(url: str, others: Iterable[str]) -> bool:
 
 def _below(url: str, root: str) -> str | None:
     """Return the path of a URL below a folder, None if it is elsewhere."""
-    if not _is_at(url, [root]):
+    if not is_at(url, [root]):
         return None
     folder = urlsplit(root).path.rstrip("/") + "/"
     path = urlsplit(url).path

@@ -73,10 +73,11 @@ class ViewLogins:
             self._ask(missing)
 
     def _settle(self, views: InProcess, way: Way) -> CraneError | None:
+        indexes = [self._registered.configuration.find(name) for name in way.needs.indexes]
+        needed = views.logins_needed(way)
+        missing = [index for index in indexes if index.name in needed]
         try:
-            indexes = [self._registered.configuration.find(name) for name in way.needs.indexes]
-            needed = views.logins_needed(way)
-            if missing := [index for index in indexes if index.name in needed]:
+            if missing:
                 self._require_person(missing, needed)
                 self._ask(missing)
             for index in indexes:

@@ -16,6 +16,7 @@ from crane_core.tls import TLSSettings
 from crane_core.urls import (
     canonical,
     is_loopback,
+    names_index,
     origin_of,
     require_secure,
     same_index,
@@ -23,7 +24,7 @@ from crane_core.urls import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PYPI = "https://pypi.org/simple"
 DEFAULT_CLIENT_ID = "crane-pip"
@@ -174,6 +175,10 @@ class Configuration:
     def match(self, url: str) -> Index | None:
         """Return the index with this URL, however it is spelled. Raises `InvalidURL`."""
         return next((index for index in self if same_index(index.url, url)), None)
+
+    def named_by(self, urls: Sequence[str]) -> list[Index]:
+        """Return the indexes that these URLs name, each as a tool's settings may spell it."""
+        return [index for index in self if any(names_index(url, index.url) for url in urls)]
 
     def find(self, name_or_url: str) -> Index:
         """Return the index of that name or URL. Raises `NotRegistered`, with the nearest one."""

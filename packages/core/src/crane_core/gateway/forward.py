@@ -111,6 +111,11 @@ class OpenedOrigin:
             connection.trusted = True
             await self.answer(request, receive)
 
+    def tls_failed(self, reason: str) -> None:
+        """Take note of a tunnel in which the tool would not have our certificate."""
+        self.trail.no_tls = reason
+        self.observer(Event("tunnel", self.origin.netloc, problem=f"no TLS ({reason})"))
+
     async def answer(self, request: Request, receive: Receive) -> None:
         """Answer one request whose target is known to be here."""
         self.trail.requests += 1

@@ -239,10 +239,7 @@ class FrontProtocol(asyncio.Protocol):
         except (OSError, ssl.SSLError) as error:
             transport.abort()
             tunnel.end()
-            view.trail.no_tls = tls_reason(error)
-            self._front.observer(
-                Event("tunnel", opened.origin.netloc, problem=f"no TLS ({tls_reason(error)})")
-            )
+            opened.tls_failed(tls_reason(error))
             return
         except BaseException:
             transport.abort()

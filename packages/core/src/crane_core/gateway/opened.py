@@ -7,7 +7,6 @@ import ssl
 from typing import TYPE_CHECKING, Any, cast
 
 from crane_core.gateway.connection import GatewayProtocol
-from crane_core.gateway.events import Event
 
 if TYPE_CHECKING:
     from crane_core.gateway.activity import Activity
@@ -102,10 +101,8 @@ class OpenedProtocol(TimedProtocol):
         self.tunnel.end()
         if not self.has_asked and isinstance(exc, ssl.SSLError):
             # TLS 1.3: a client says so only after the server's part of the handshake.
-            problem = f"no TLS ({tls_reason(exc)})"
             opened = cast("OpenedOrigin", self.config.loaded_app)
-            opened.trail.no_tls = tls_reason(exc)
-            opened.observer(Event("tunnel", self.origin.netloc, problem=problem))
+            opened.tls_failed(tls_reason(exc))
 
 
 def tls_reason(error: Exception) -> str:
