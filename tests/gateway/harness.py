@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from concurrent.futures import Future
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
 LIMIT = 15.0
 USUAL = Settings()
+
+
+# Not the page that is asked for there at the same time, on the chance: it may come first.
+ROOT_PAGE = re.compile(r"^/python/simple/$")
 
 
 class QuickClock:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-from gateway.harness import index_of
+from gateway.harness import ROOT_PAGE, index_of
 from gateway.upstream import Flood, Scripted
 
 from crane_devserver import Fault, serve_in_thread
@@ -269,7 +269,7 @@ def test_a_login_that_is_denied_is_an_error_with_a_reason_and_serving_goes_on(
 ) -> None:
     with operator.serve(TEST_DECISION="deny") as serve:
         world.realm.revoke_user("ada")
-        world.crane.faults.append(Fault("/python/simple/", status=401, times=1))
+        world.crane.faults.append(Fault(ROOT_PAGE, status=401, times=1))
         denied = serve.get("/simple/secret-lib/")
         alive = serve.get("/-/health")
     assert denied.status_code == 403

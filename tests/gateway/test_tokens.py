@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from gateway.harness import Gate, Home, index_of, tokens_seen
+from gateway.harness import ROOT_PAGE, Gate, Home, index_of, tokens_seen
 from gateway.upstream import Crowd, Scripted, ask, get_path_as_it_is, whole
 
 from crane_devserver import Fault, Repository, make_wheel, serve_in_thread
@@ -283,7 +283,7 @@ class TestARefusedToken:
         world.add_private("secret-lib")
         world.realm.revoke_user("ada")
         home.person.there = True
-        world.crane.faults.append(Fault("/python/simple/", status=401, times=1))
+        world.crane.faults.append(Fault(ROOT_PAGE, status=401, times=1))
         with ThreadPoolExecutor(4) as threads:
             answers = list(threads.map(gate.project, ["secret-lib"] * 4))
 
