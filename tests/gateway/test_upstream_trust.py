@@ -33,6 +33,7 @@ from gateway.wire import (
 
 from crane_core.errors import ClockSkew, ConfigBroken, IndexUnreachable, UsageError
 from crane_core.gateway.transports import Transports
+from crane_core.http import new_client
 from crane_core.proxies import environment_proxies
 from crane_core.urls import origin_of
 
@@ -232,6 +233,37 @@ def test_a_proxy_carries_plain_http(monkeypatch: pytest.MonkeyPatch, ask: type) 
             assert proxy.connections == 1
 
     run(test())
+
+
+async def login(_: object, url: str) -> bytes:
+    """Ask as for an identity provider, by httpx2."""
+    async with new_client() as client:
+        return (await client.get(url)).content
+
+
+@pytest.mark.parametrize("ask", [page, fetch, login])
+def test_a_socks_proxy_that_nothing_would_go_through_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch, ask: type
+) -> None:
+    """Desktops set all three."""
+
+    async def test() -> None:
+        async with proxying(login=LOGIN.lower()) as proxy:
+            monkeypatch.setenv("http_proxy", f"{WRITTEN}127.0.0.1:{proxy.port}")
+            monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+            monkeypatch.setenv("all_proxy", "socks://127.0.0.1:9")
+            async with upstream() as client:
+                assert await ask(client, "http://index.example/b") == b"of the proxy"
+            assert proxy.targets == ["http://index.example/b"]
+
+    run(test())
+
+
+def test_one_that_plain_http_would_go_through_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("all_proxy", "socks://127.0.0.1:9")
+    with pytest.raises(UsageError, match="proxy variable cannot be used"):
+        new_client()
 
 
 @BOTH

@@ -19,7 +19,7 @@ import httpx2
 
 from crane_core import __version__
 from crane_core.errors import ClockSkew, ConfigBroken
-from crane_core.proxies import unusable_proxy
+from crane_core.proxies import Proxies, Proxy, environment_proxies
 from crane_core.responses import (
     BadEncoding,
     Response,
@@ -28,6 +28,7 @@ from crane_core.responses import (
     server_time,
 )
 from crane_core.tls import TLSSettings
+from crane_core.urls import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -112,19 +113,15 @@ def new_client(
     A redirect is a decision about the token, so the caller makes it. Proxy variables of the
     environment (`HTTPS_PROXY`, `NO_PROXY`) are honoured unless `proxies` is False.
     """
-    try:
-        return _client(limits, connections, verify or trust_context(), proxies, http2)
-    except (ImportError, ValueError, httpx2.InvalidURL) as error:
-        raise unusable_proxy(error) from None
-
-
-def _client(
-    limits: TimeLimits, connections: int, verify: ssl.SSLContext, proxies: bool, http2: bool
-) -> Client:
+    limited = httpx2.Limits(
+        max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60
+    )
+    ways = _Ways(
+        environment_proxies() if proxies else Proxies(), verify or trust_context(), limited, http2
+    )
     return httpx2.AsyncClient(
-        verify=verify,
-        trust_env=proxies,
-        http2=http2,
+        transport=ways,
+        trust_env=False,
         follow_redirects=False,
         # An empty list of domains: a session cookie of one user would outlive their token.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -132,10 +129,40 @@ def _client(
         timeout=httpx2.Timeout(
             connect=limits.connect, read=limits.read, write=limits.write, pool=limits.pool
         ),
-        limits=httpx2.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60
-        ),
     )
+
+
+class _Ways(httpx2.AsyncBaseTransport):
+    """Sends each request directly or by the proxy before its origin, as the other clients do."""
+
+    def __init__(
+        self, proxies: Proxies, verify: ssl.SSLContext, limits: httpx2.Limits, http2: bool
+    ) -> None:
+        self._proxies = proxies
+        self._verify = verify
+        self._limits = limits
+        self._http2 = http2
+        self._transports: dict[Proxy | None, httpx2.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        proxy = self._proxies.before(origin_of(str(request.url)))
+        if proxy not in self._transports:
+            self._transports[proxy] = self._new(proxy)
+        return await self._transports[proxy].handle_async_request(request)
+
+    def _new(self, proxy: Proxy | None) -> httpx2.AsyncHTTPTransport:
+        shown = {"proxy-authorization": proxy.login.reveal()} if proxy and proxy.login else None
+        return httpx2.AsyncHTTPTransport(
+            verify=self._verify,
+            trust_env=False,
+            http2=self._http2,
+            limits=self._limits,
+            proxy=httpx2.Proxy(proxy.url, headers=shown) if proxy else None,
+        )
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
 
 
 class Clients:

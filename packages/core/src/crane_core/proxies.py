@@ -1,6 +1,7 @@
 """Which proxy stands before a host: the environment's variables, read as httpx2 reads them.
 
-aiohttp would read `~/.netrc` along with them, and knows another NO_PROXY.
+httpx2 itself refuses to start where one of them is a SOCKS proxy, though another would do. aiohttp
+would read `~/.netrc` along with them, and knows another NO_PROXY.
 """
 
 from __future__ import annotations
@@ -85,23 +86,23 @@ def environment_proxies() -> Proxies:
 def proxies_of(found: Mapping[str, str]) -> Proxies:
     """Return the proxies that these variables name (`http`, `https`, `all`, `no`).
 
-    Raises `UsageError`.
+    `all` is not looked at where both others are given: desktops set a SOCKS proxy there, which
+    nothing of ours could use. Raises `UsageError`.
     """
     entries = [entry.strip() for entry in found.get("no", "").split(",")]
     if "*" in entries:
         return Proxies()
     try:
-        by_scheme: dict[str, Proxy | None] = {
-            scheme: _proxy(url) for scheme in ("http", "https", "all") if (url := found.get(scheme))
-        }
+        given = [scheme for scheme in ("http", "https", "all") if found.get(scheme)][:2]
+        by_scheme: dict[str, Proxy | None] = {scheme: _proxy(found[scheme]) for scheme in given}
         by_scheme |= {e.removesuffix("://"): None for e in entries if e.endswith("://")}
     except (ValueError, InvalidURL) as error:
-        raise unusable_proxy(error) from None
+        raise _unusable(error) from None
     exemptions = [_exemption(entry) for entry in entries if entry]
     return Proxies(by_scheme, tuple(e for e in exemptions if e is not None))
 
 
-def unusable_proxy(error: Exception) -> UsageError:
+def _unusable(error: Exception) -> UsageError:
     """Return our error for what a proxy variable holds, without showing that: a password, maybe."""
     return UsageError(
         f"a proxy variable cannot be used ({type(error).__name__})",
