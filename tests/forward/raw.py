@@ -54,7 +54,7 @@ def read_head(connection: socket.socket) -> bytes:
     return head
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refused(Exception):
     """The front would not build the tunnel."""
 

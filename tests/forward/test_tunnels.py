@@ -118,6 +118,7 @@ def test_an_end_that_breaks_off_ends_the_other(rig: Rig, net: Net, side: str) ->
                 raw.read_all(connection)
             ended.set()
         else:
+            connection.recv(1)  # the tunnel stands
             linger = b"\1\0\0\0\0\0\0\0"
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
@@ -128,6 +129,7 @@ def test_an_end_that_breaks_off_ends_the_other(rig: Rig, net: Net, side: str) ->
             if side == "near":
                 connection.close()
             else:
+                connection.sendall(b"x")
                 assert raw.read_all(connection) == b""
         assert side == "far" or ended.wait(LIMIT)
 
