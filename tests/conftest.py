@@ -1,4 +1,7 @@
-"""Fixtures for every test: a clean environment, an identity provider, a world and a user."""
+"""Fixtures for every test: a clean environment, an identity provider, a world and a user.
+
+And a small internet for tests that need hosts with names and TLS.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forward.net import Net, small_net
+from forward.rig import Site, make_site
 from hypothesis import HealthCheck, settings
 from idp.oidc import Idp, Realm, start_idp
+from poetry.pypi import FILES, HOST, PyPI
 from support.pips import end_agents
 from support.world import KEPT, User, World, make_world
 
@@ -77,3 +83,27 @@ def logged_in(registered: User) -> User:
     """Give a user who is logged in, too."""
     registered.crane("login", check=True)
     return registered
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Net]:
+    """Give the internet, which is reached by a proxy and has a CA of its own."""
+    with small_net(tmp_path / "net") as net:
+        yield net
+
+
+@pytest.fixture
+def site(net: Net, realm: Realm, tmp_path: Path) -> Iterator[Site]:
+    """Give a protected index and a public one."""
+    with make_site(tmp_path / "site", net, realm) as site:
+        yield site
+
+
+@pytest.fixture
+def pypi(net: Net, tmp_path: Path) -> Iterator[PyPI]:
+    """Give PyPI, under its real names."""
+    folder = tmp_path / "pypi"
+    folder.mkdir()
+    pypi = PyPI(folder)
+    with net.host(pypi, HOST), net.host(pypi, FILES):
+        yield pypi

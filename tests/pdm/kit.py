@@ -80,11 +80,12 @@ class PdmDesk:
     machine: Machine
     pypi: PyPI
     program: Path
+    folder_name: str = "project"
 
     @cached_property
     def project(self) -> Path:
         """The project's folder."""
-        folder = self.machine.user.home / "project"
+        folder = self.machine.user.home / self.folder_name
         folder.mkdir()
         subprocess.run(
             [uv.find_uv_bin(), "venv", "--no-config", "-q", "-p", sys.executable, folder / ".venv"],

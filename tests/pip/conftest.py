@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forward.net import Net, small_net
-from forward.rig import Site, make_site
+from forward.rig import Site
 from idp.oidc import Realm
 from support.pips import (
     NEWEST,
@@ -142,20 +141,6 @@ def telling(tmp_path: Path) -> Callable[..., TellingPip]:
         return TellingPip(environment)
 
     return make
-
-
-@pytest.fixture
-def net(tmp_path: Path) -> Iterator[Net]:
-    """Give a small internet behind a proxy, with hosts that have names and TLS."""
-    with small_net(tmp_path / "net") as net:
-        yield net
-
-
-@pytest.fixture
-def site(net: Net, realm: Realm, tmp_path: Path) -> Iterator[Site]:
-    """Give a protected index and a public one in it."""
-    with make_site(tmp_path / "site", net, realm) as site:
-        yield site
 
 
 @pytest.fixture

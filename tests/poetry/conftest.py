@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from forward.net import Net, small_net
-from forward.rig import Site, make_site
+from forward.rig import Site
 from idp.oidc import Realm
 from poetry.kit import NEWEST, Desk, Poetries
-from poetry.pypi import FILES, HOST, PyPI
+from poetry.pypi import PyPI
 from run.kit import Machine
 from support.pips import log_in, register
 from support.world import User
@@ -29,28 +27,6 @@ def poetries(tmp_path_factory: pytest.TempPathFactory) -> Poetries:
 def version() -> str:
     """The Poetry of a test; a parameter of that name takes its place."""
     return NEWEST
-
-
-@pytest.fixture
-def net(tmp_path: Path) -> Iterator[Net]:
-    with small_net(tmp_path / "net") as net:
-        yield net
-
-
-@pytest.fixture
-def site(net: Net, realm: Realm, tmp_path: Path) -> Iterator[Site]:
-    with make_site(tmp_path / "site", net, realm) as site:
-        yield site
-
-
-@pytest.fixture
-def pypi(net: Net, tmp_path: Path) -> Iterator[PyPI]:
-    """Give PyPI, under its real names."""
-    folder = tmp_path / "pypi"
-    folder.mkdir()
-    pypi = PyPI(folder)
-    with net.host(pypi, HOST), net.host(pypi, FILES):
-        yield pypi
 
 
 @pytest.fixture

@@ -74,11 +74,12 @@ class Desk:
     machine: Machine
     pypi: PyPI
     program: Path
+    folder_name: str = "project"
 
     @cached_property
     def project(self) -> Path:
         """The project's folder."""
-        folder = self.machine.user.home / "project"
+        folder = self.machine.user.home / self.folder_name
         folder.mkdir()
         return folder
 
