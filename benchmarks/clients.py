@@ -1,4 +1,4 @@
-"""The tools whose resolutions are timed: pip, uv and Poetry, with nothing kept between runs."""
+"""The tools whose resolutions are timed: pip, uv, Poetry and PDM; nothing is kept between runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from benchmarks.upstream import PASSWORD, USER
 
 UV = ("uv==0.13.9",)
 POETRY = ("poetry==2.5.1",)
+PDM = ("pdm==2.29.4", "hishel<2")
 VERSIONS = (*PIP, *UV, *POETRY)
 # What the machine needs to run a program; what steers the tools stays outside.
 KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT")
@@ -96,6 +97,39 @@ def poetry(index_url: str, folder: Path) -> Step:
 
     def resolved() -> set[str]:
         entries = tomllib.loads((folder / "poetry.lock").read_text())["package"]
+        return {f"{entry['name']} {entry['version']}" for entry in entries}
+
+    return Step(command, environ, resolved)
+
+
+def pdm(index_url: str, folder: Path) -> Step:
+    """Resolve with PDM, for all systems, and Python from this one on to the next minor."""
+    scheme, _, rest = index_url.partition("://")
+    _, at, address = rest.rpartition("@")
+    major, minor, micro = sys.version_info[:3]
+    credentials = f'username = "{USER}"\npassword = "{PASSWORD}"\n' if at else ""
+    wanted = WANTED.read_text().split()
+    (folder / "pyproject.toml").write_text(
+        "[project]\n"
+        'name = "bench"\nversion = "0"\n'
+        f'requires-python = ">={major}.{minor}.{micro},<{major}.{minor + 1}"\n'
+        f"dependencies = {json.dumps(wanted)}\n"
+        "[tool.pdm]\ndistribution = false\n"
+        "[[tool.pdm.source]]\n"
+        f'name = "pypi"\nurl = "{scheme}://{address}"\n{credentials}'
+    )
+    programs = environment("pdm", *PDM)
+    (folder / ".pdm-python").write_text(str(programs / "python"))
+    command = [str(programs / "pdm"), "lock", "--quiet", "--project", str(folder)]
+    environ = {
+        "PDM_CACHE_DIR": str(folder / "cache"),
+        "PDM_CONFIG_FILE": str(folder / "config.toml"),
+        "PDM_LOG_DIR": str(folder / "logs"),
+        "PDM_CHECK_UPDATE": "false",
+    }
+
+    def resolved() -> set[str]:
+        entries = tomllib.loads((folder / "pdm.lock").read_text())["package"]
         return {f"{entry['name']} {entry['version']}" for entry in entries}
 
     return Step(command, environ, resolved)

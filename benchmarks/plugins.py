@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 PACKAGES = Path(__file__).resolve().parent.parent / "packages"
 POETRY = clients.POETRY
-WITH_PLUGIN = (*POETRY, "-e", str(PACKAGES / "core"), "-e", str(PACKAGES / "poetry-plugin"))
+CORE = ("-e", str(PACKAGES / "core"))
+WITH_PLUGIN = (*POETRY, *CORE, "-e", str(PACKAGES / "poetry-plugin"))
+PDM_WITH_PLUGIN = (*clients.PDM, *CORE, "-e", str(PACKAGES / "pdm-plugin"))
 RUNS_PER_ROUND = 6
 PROJECT = """\
 [project]
@@ -48,7 +50,7 @@ DIRECT, COLD, WARM = "direct", "plugin, cold", "plugin, warm"
 
 def run(rounds: int) -> Results:
     """Measure in turn, so that a busy machine is busy for all."""
-    results = Results(versions=[program("nginx").version(), *POETRY])
+    results = Results(versions=[program("nginx").version(), *POETRY, *clients.PDM])
     with tempfile.TemporaryDirectory() as folder:
         _cost(Path(folder), rounds * RUNS_PER_ROUND, results)
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,8 @@ def run(rounds: int) -> Results:
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         site = closure_site(Path(folder))
         with upstream(site.folder) as index, relaying(index.ports["bare"]) as port:
-            _locks(index, port, rounds, results)
+            for tool in LOCKING:
+                _locks(tool, index, port, rounds, results)
     return results
 
 
@@ -105,17 +108,33 @@ def _check(programs: Path, home: Path, folder: Path) -> float:
 # --- a lock of a real closure, from an index without metadata
 
 
-def _locks(index: Upstream, port: int, rounds: int, results: Results) -> None:
+@dataclass(frozen=True)
+class Locking:
+    """A tool that locks, and the environment in which it has the plugin."""
+
+    name: str
+    client: clients.Client
+    environment: str
+    requirements: tuple[str, ...]
+
+
+LOCKING = (
+    Locking("poetry", clients.poetry, "poetry-crane", WITH_PLUGIN),
+    Locking("pdm", clients.pdm, "pdm-crane", PDM_WITH_PLUGIN),
+)
+
+
+def _locks(tool: Locking, index: Upstream, port: int, rounds: int, results: Results) -> None:
     runs = {way: Runs() for way in (DIRECT, COLD, WARM)}
 
     def direct() -> None:
-        runs[DIRECT].take(clients.poetry, f"{index.url('bare', port=port)}/simple/", index)
+        runs[DIRECT].take(tool.client, f"{index.url('bare', port=port)}/simple/", index)
 
     def through_crane() -> None:
         url = index.url("bare", login=False, port=port)
         with _home(url) as home:
             for way in (COLD, WARM):
-                runs[way].take(partial(_with_plugin, home), f"{url}/simple/", index)
+                runs[way].take(partial(_with_plugin, tool, home), f"{url}/simple/", index)
 
     ways: Mapping[str, Callable[[], None]] = {DIRECT: direct, COLD: through_crane}
     for number in range(rounds):
@@ -125,21 +144,23 @@ def _locks(index: Upstream, port: int, rounds: int, results: Results) -> None:
     bars = {}
     for way, bound in ((COLD, 0.45), (WARM, 0.25)):
         one, straight = runs[way], runs[DIRECT]
-        bars[f"poetry lock: {way}"] = value = ratios(one.seconds, straight.seconds)
+        bars[f"{tool.name} lock: {way}"] = value = ratios(one.seconds, straight.seconds)
         note = (
             f"{median(one.seconds):.2f} against {median(straight.seconds):.2f} s, of them "
-            f"Poetry's own work {one.own_work:.2f} and {straight.own_work:.2f} s"
+            f"its own work {one.own_work:.2f} and {straight.own_work:.2f} s"
         )
-        what = f"plugins, poetry lock, no metadata: {way}, of direct"
+        what = f"plugins, {tool.name} lock, no metadata: {way}, of direct"
         results.add(Row(what, value, at_most=bound, note=note))
-    results.charts.append(Chart("poetry lock with the plugin, time of going direct", "×", bars))
+    results.charts.append(
+        Chart(f"{tool.name} lock with the plugin, time of going direct", "×", bars)
+    )
 
 
-def _with_plugin(home: Path, index_url: str, folder: Path) -> clients.Step:
-    """Lock as `clients.poetry` does, in an environment that has the plugin."""
-    step = clients.poetry(index_url, folder)
-    programs = environment("poetry-crane", *WITH_PLUGIN)
-    command = [str(programs / "poetry"), *step.command[1:]]
+def _with_plugin(tool: Locking, home: Path, index_url: str, folder: Path) -> clients.Step:
+    """Lock as the client does, in an environment that has the plugin."""
+    step = tool.client(index_url, folder)
+    programs = environment(tool.environment, *tool.requirements)
+    command = [str(programs / tool.name), *step.command[1:]]
     return replace(step, command=command, environ={**step.environ, **_agents(home)})
 
 
