@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from filelock import FileLock
 from forward import raw
 from forward.net import Net
 from forward.rig import PRIVATE_HOST, UV, Rig, Site, forward
@@ -137,15 +138,20 @@ class Client:
 
 @pytest.fixture(scope="session")
 def go_program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Build the Go client once."""
+    """Build the Go client, once for all workers of a test run: it takes half a minute."""
     go = shutil.which("go", path=os.environ["PATH"]) or "/usr/local/go/bin/go"
     if not Path(go).exists():
         pytest.skip("go is not here")
-    folder = tmp_path_factory.mktemp("go")
-    (folder / "main.go").write_text(GO)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "popen-gw" in base.name else base) / "go"
+    folder.mkdir(exist_ok=True)
     environ = {**os.environ, "GOFLAGS": "-mod=mod", "GO111MODULE": "off", "HOME": str(folder),
                "GOCACHE": str(folder / "cache")}  # fmt: skip
-    subprocess.run([go, "build", "-o", "client", "main.go"], cwd=folder, env=environ, check=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "client").exists():
+            (folder / "main.go").write_text(GO)
+            command = [go, "build", "-o", "client", "main.go"]
+            subprocess.run(command, cwd=folder, env=environ, check=True)
     return [str(folder / "client")]
 
 

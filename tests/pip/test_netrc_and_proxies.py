@@ -222,8 +222,7 @@ PROXIES = [by_option, by_option_before_the_command, by_file, by_section_of_the_f
 # Each pip hands other settings on to the pip that it starts.
 PIPS_AND_SETTINGS = [
     *((pip, by_file) for pip in EVERY_PIP),
-    *((pip, by_option) for pip in OLDEST_AND_NEWEST),
-    *((OLDEST_AND_NEWEST[-1], s) for s in PROXIES if s not in {by_file, by_option}),
+    *((OLDEST_AND_NEWEST[-1], setting) for setting in PROXIES if setting is not by_file),
 ]
 
 
