@@ -88,7 +88,9 @@ class OwnMetadata:
         method = "GET" if stored is None else "HEAD"
         headers = {"accept-encoding": "identity"}
         try:
-            async with self._upstream.open(method, url, index=index, headers=headers) as response:
+            async with self._upstream.open(
+                method, url, index=index, headers=headers, is_small=True
+            ) as response:
                 if response.status_code != 200:
                     return None
                 if stored is not None:

@@ -109,14 +109,22 @@ class Upstream:
 
     @contextlib.asynccontextmanager
     async def open(
-        self, method: str, url: str, *, index: Index | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        *,
+        index: Index | None,
+        headers: Mapping[str, str],
+        is_small: bool = False,
     ) -> AsyncIterator[Response]:
         """Open a response with its body unread, after redirects and one retry on 401.
 
+        What `is_small` goes over the connection of the pages, which is open by then.
         The token of `index` goes along below `index.token_prefix` only. Raises a `SourceError`
         or `LoginError`; network errors while the body is read are the caller's.
         """
-        errand = _Errand(method, url, index, headers, self._wires.for_stream)
+        find = self._wires.for_page if is_small else self._wires.for_stream
+        errand = _Errand(method, url, index, headers, find)
         response = await self._ask(errand, _as_it_is)
         try:
             yield response
