@@ -1,4 +1,4 @@
-"""The page about the standards names tests that exist."""
+"""The pages about security and providers name tests that exist."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/security/oauth.md", "docs/providers.md")
-NAMED = re.compile(r"`([a-z_/]+\.py)(?:::(test_\w+))?`")
+PAGES = ("docs/security/oauth.md", "docs/security/threat-model.md", "docs/providers.md")
+NAMED = re.compile(r"`([a-z_/]+\.py)(?:::(?:Test\w+::)?(test_\w+))?`")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -28,3 +28,11 @@ def test_every_demand_has_a_test() -> None:
     rows = [line for line in page.splitlines() if re.match(r"\| \d", line)]
     assert len(rows) > 30
     assert [row for row in rows if "::test_" not in row] == []
+
+
+def test_every_threat_has_a_test() -> None:
+    page = (ROOT / PAGES[1]).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \|$", page.partition("## Threats")[2], re.MULTILINE)
+    threats = [row for row in rows if not row.startswith("| threat |")]
+    assert len(threats) > 30
+    assert [row for row in threats if ".py" not in row] == []
