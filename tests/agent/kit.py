@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ class Bench:
                     self.ended,
                 )
             )
-            self.place.prepare()
+            self.place.prepare(time.time())
             self.place.write(runtime)
             yield runtime
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_a_file_whose_process_is_gone_is_not_followed(bench: Bench) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"key": 1}', b"\xff\xff"])
 def test_a_broken_file_is_as_none(bench: Bench, content: bytes) -> None:
-    bench.place.prepare()
+    bench.place.prepare(time.time())
     bench.place.file.write_bytes(content)
     bench.place.file.chmod(0o600)
 
@@ -211,11 +212,13 @@ def test_the_files_are_private(bench: Bench) -> None:
 def test_bundles_of_a_killed_agent_are_removed(bench: Bench) -> None:
     with bench.serving() as runtime:
         bench.place.bundle("view1").touch()
-        bench.place.prepare()
+        bench.place.prepare(time.time())
         assert bench.place.bundle("view1").exists()  # of an agent that is there
 
         bench.place.write(replace(runtime, started="another"))
-        bench.place.prepare()
+        bench.place.prepare(time.time())
+        assert bench.place.bundle("view1").exists()  # a child may be there still
+        bench.place.prepare(time.time() + 3601)
         assert not bench.place.bundle("view1").exists()
 
 
@@ -281,7 +284,7 @@ def test_a_newer_peer_that_knows_our_language_is_used(bench: Bench) -> None:
 def test_what_is_not_said_twice_is_not_in_the_file_names(tmp_path: Any) -> None:
     place = Place(tmp_path / "k")
     runtime = Runtime("k", "here", 1, "x", 1, SECRET, "0")
-    place.prepare()
+    place.prepare(time.time())
     place.write(runtime)
 
     assert place.read() == runtime

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from agent.kit import Bench
 
@@ -18,7 +20,7 @@ def bundle(bench: Bench, name: str) -> bool:
 
 def opened(bench: Bench, wish: Wish, join: str | None = None) -> str:
     """Open a view, write its file as its client would, and return its name."""
-    bench.place.prepare()
+    bench.place.prepare(time.time())
     name = bench.registry.open(wish, join).name
     bench.place.bundle(name).write_text("PEM")
     return name

@@ -145,7 +145,7 @@ def test_an_agent_knows_when_it_is_of_no_use_any_more(
     paths: Paths, place: Place, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = Runtime(key, "here", 1, "x", 1, SECRET, "0")
-    place.prepare()
+    place.prepare(time.time())
     place.write(runtime)
     digest = config_digest(paths)
 

@@ -139,8 +139,8 @@ async def _live(paths: Paths, key: str) -> None:
     digest = config_digest(paths)
     configuration = ConfigStore(paths.config_file).load()
     settings, idle = gateway_settings(os.environ), idle_seconds(os.environ)
-    place.prepare()
     now = SystemClock().now()
+    place.prepare(now)
     _sweep(paths, now)
     _prune(paths, key, now)
     listener = bind("127.0.0.1", 0)
@@ -281,8 +281,7 @@ def _sweep(paths: Paths, now: float) -> None:
     """Remove what agents of other keys have left behind that were killed."""
     for place in places(paths):
         for _ in _alone(place):
-            if place.is_left_over(now):
-                place.clear()
+            if place.is_left_over(now) and place.clear(now):
                 place.file.unlink(missing_ok=True)
 
 

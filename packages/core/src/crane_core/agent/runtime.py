@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crane_core.platform import Paths
 
 TOUCH_SECONDS = 6 * 3600.0
+CHILD_SECONDS = 3600.0
 KEY_LENGTH = 24  # of a folder's name; the whole key is in the file
 
 
@@ -91,13 +92,13 @@ class Place:
         }
         write_private(self.file, json.dumps(value).encode(), durable=False)
 
-    def prepare(self) -> None:
+    def prepare(self, now: float) -> None:
         """Make the folders, and remove what an agent left here that was killed."""
         private_folder(self.folder)
         private_folder(self.bundles)
         before = self.read()
         if before is None or not before.is_running:
-            self.clear()
+            self.clear(now)
 
     def is_left_over(self, now: float) -> bool:
         """Whether the agent that wrote the file is gone for certain.
@@ -115,11 +116,18 @@ class Place:
             if now - self.file.stat().st_mtime > TOUCH_SECONDS:
                 os.utime(self.file)
 
-    def clear(self) -> None:
-        """Remove all bundles."""
+    def clear(self, now: float) -> bool:
+        """Remove what a killed agent's children cannot need any more; whether that was all.
+
+        Without its agent a child gets no answer. Without this file pip would not tell it so: it
+        shows a traceback.
+        """
         with contextlib.suppress(OSError):
             for left in self.bundles.iterdir():
-                left.unlink(missing_ok=True)
+                if now - left.stat().st_mtime > CHILD_SECONDS:
+                    left.unlink(missing_ok=True)
+            return not any(self.bundles.iterdir())
+        return True
 
 
 def places(paths: Paths) -> Iterator[Place]:
