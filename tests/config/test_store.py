@@ -214,6 +214,9 @@ def test_settings_survive_a_round_trip(tmp_path: Path) -> None:
         root_required=False,
         stale_limit="12h",
         keep_pages=True,
+        publish="warehouse",
+        upload_url="https://up.example/legacy/",
+        upload_layout="simple/{project}/{file}",
         insecure_http=True,
         default=True,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from idp.oidc import Realm
 
+from crane_devserver.access import NOBODY
 from crane_devserver.behaviour import STATIC_INDEX, Behaviour
 from crane_devserver.crane import CraneServer
 from crane_devserver.repository import Repository
@@ -120,7 +121,11 @@ class World:
 
 @contextmanager
 def make_world(
-    folder: Path, realm: Realm, *, behaviour: Behaviour | None = None
+    folder: Path,
+    realm: Realm,
+    *,
+    behaviour: Behaviour | None = None,
+    writers: frozenset[str] = NOBODY,
 ) -> Iterator[World]:
     """Start a protected index for this realm's users and a public index beside it."""
     private, public = folder / "private", folder / "public"
@@ -128,7 +133,14 @@ def make_world(
     public.mkdir()
     with ExitStack() as stack:
         crane = CraneServer(
-            [Repository("python", private, read_groups=frozenset({"everyone"}))],
+            [
+                Repository(
+                    "python",
+                    private,
+                    read_groups=frozenset({"everyone"}),
+                    write_groups=writers,
+                )
+            ],
             keys=f"{realm.issuer}/jwks",
             issuer=realm.issuer,
             **({"behaviour": behaviour} if behaviour else {}),

@@ -16,6 +16,7 @@ from .devserver import DevServer
 from .faults import Fault, FaultList
 from .idp import Client, IdentityProvider, ManualClock, ProviderSettings, User
 from .keys import FetchedKeys, FixedKeys, KeySource
+from .legacy import LegacyUpload
 from .records import RequestLog, RequestRecord
 from .repository import PathAccess, Repository
 from .running import serve_in_thread
@@ -42,6 +43,7 @@ __all__ = [
     "Identity",
     "IdentityProvider",
     "KeySource",
+    "LegacyUpload",
     "ManualClock",
     "PathAccess",
     "ProviderSettings",

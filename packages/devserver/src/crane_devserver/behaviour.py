@@ -19,6 +19,8 @@ class Behaviour:
     401 with ``WWW-Authenticate: Bearer``. ``resource_metadata``: the same, naming the
     protected resource metadata of RFC 9728, which is then served.
     ``forbidden_status``: the status for a valid token without the right.
+    ``legacy_uploads``: uploads come as forms to the repository's own folder, or to ``legacy``
+    below it, as at PyPI; and there is nothing by which a Crane server could be known.
     """
 
     http_locations: bool = False
@@ -30,6 +32,7 @@ class Behaviour:
     challenge: bool = False
     resource_metadata: bool = False
     forbidden_status: int = 404
+    legacy_uploads: bool = False
 
 
 CRANE = Behaviour()

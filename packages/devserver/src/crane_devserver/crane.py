@@ -29,8 +29,9 @@ from .asgi import (
 from .behaviour import CRANE, Behaviour
 from .faults import FaultInjector, FaultList
 from .keys import KeySource, KeysUnavailableError, key_source
+from .legacy import LegacyUpload, receive_form
 from .negotiate import origin, prefers_html, takes_html
-from .paths import is_refused
+from .paths import is_refused, split
 from .records import Recorder, RequestLog
 from .route import RepositoryRoute, not_found
 from .tokens import TokenRefusedError, TokenVerifier
@@ -78,6 +79,7 @@ class CraneServer:
         self.behaviour = behaviour
         self.requests = RequestLog()
         self.faults = FaultList()
+        self.forms: list[LegacyUpload] = []
         self._client_id = client_id
         self._login_path = f"/oauth2/authorization/{registration}"
         self._callback = f"/login/oauth2/code/{registration}"
@@ -110,6 +112,8 @@ class CraneServer:
 
     async def _route(self, request: Request, caller: Identity | None) -> ASGIApp:
         path: str = request.scope["path"]
+        if request.method == "POST" and (repository := self._takes_forms(path)) is not None:
+            return await receive_form(request, repository, caller, self.forms)
         if request.method == "POST" and path != "/":
             return await self._repository(request, caller).upload(request, caller)
         if request.method not in ("GET", "HEAD"):
@@ -121,8 +125,15 @@ class CraneServer:
             return own
         return await self._repository(request, caller).read(request, caller)
 
+    def _takes_forms(self, path: str) -> Repository | None:
+        name, rest = split(path)
+        if not self.behaviour.legacy_uploads or rest.strip("/") not in {"", "legacy"}:
+            return None
+        return self.repositories.get(name)
+
     def _own_page(self, request: Request, path: str) -> ASGIApp | None:
-        if path == _DISCOVERY and self.issuer is not None:
+        is_crane = not self.behaviour.legacy_uploads
+        if path == _DISCOVERY and self.issuer is not None and is_crane:
             return redirect(f"{self.issuer}/.well-known/openid-configuration")
         if path == self._login_path:
             return redirect(self._provider_login(request))

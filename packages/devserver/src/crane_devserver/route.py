@@ -67,7 +67,7 @@ class RepositoryRoute:
         if index.is_file():
             return self._file(repository, index)
         listed = entries(repository, folder, caller)
-        if not prefers_html(request):
+        if not prefers_html(request) and not self.behaviour.legacy_uploads:
             return json_answer(200, json_listing(listed))
         writable = repository.writable(split(path)[1], caller)
         return html_answer(200, html_listing(path, listed, writable=writable))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command
 from crane_cli.result import Result
-from crane_core.config.model import CLIENT_AUTHS, GRANTS, Index
+from crane_core.config.model import CLIENT_AUTHS, GRANTS, LAYOUTS, PUBLISH, Index
 from crane_core.errors import IssuerRejected, UsageError
 
 if TYPE_CHECKING:
@@ -30,8 +30,17 @@ MORE_SETTINGS = {
     "--ca-file": "PEM file of a private CA of the index and its provider",
     "--client-certificate": "PEM file of a client certificate (mutual TLS)",
     "--client-certificate-key": "PEM file of its key, if that is not in it",
+    "--publish": "how it takes uploads, where crane should not find out",
+    "--upload-url": "where it takes uploads, if not at the index's own URL ('' for there)",
+    "--upload-layout": "where below that a Crane server has its files",
 }
-CHOICES = {"--grant": GRANTS, "--client-auth": CLIENT_AUTHS}
+AUTO = "auto"
+CHOICES = {
+    "--grant": GRANTS,
+    "--client-auth": CLIENT_AUTHS,
+    "--publish": (*PUBLISH, AUTO),
+    "--upload-layout": LAYOUTS,
+}
 # Where the index is and who its provider is come in other ways.
 SETTINGS = {field.name for field in fields(Index)} - {
     "url", "token_endpoint", "device_authorization_endpoint"
@@ -134,6 +143,10 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
         values["private"] = tuple(values["private"])
     if "stale_limit" in values:
         values["stale_limit"] = values["stale_limit"] or None
+    if values.get("publish") == AUTO:
+        values["publish"] = None
+    if "upload_url" in values:
+        values["upload_url"] = values["upload_url"] or None
     return values
 
 

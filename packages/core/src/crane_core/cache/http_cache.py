@@ -96,6 +96,11 @@ class CachedPages:
             return await self._stale(question, stored) or answer
         return answer
 
+    def forget(self, url: str, index: Index) -> None:
+        """Drop what is kept of a page for whoever is logged in; for a thread."""
+        if (who := self._who(index)) is not None:
+            self._keeper.withdraw(Question(url, 0, index, who), refused=False)
+
     def _who(self, index: Index | None) -> str | None:
         return PUBLIC if index is None else self._identity(index)
 

@@ -20,6 +20,7 @@ from crane_core.urls import (
     origin_of,
     require_secure,
     same_index,
+    within,
     without_simple,
 )
 
@@ -36,6 +37,8 @@ GRANTS = (
     "authorization-code", "device", "client-credentials", "token-exchange", "jwt-bearer",
 )  # fmt: skip
 CLIENT_AUTHS = ("none", "basic", "post", "private-key-jwt")
+PUBLISH = ("crane", "warehouse", "off")
+LAYOUTS = ("{project}/{file}", "simple/{project}/{file}", "{file}")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 # First path segments that the gateway answers itself.
 RESERVED_NAMES = frozenset({"simple", "files", "legacy", "-"})
@@ -51,6 +54,8 @@ class Index:
     lets the index use the login of other indexes at the same provider. Files are named by path.
     `stale_limit` is for how long it is answered for from before while it is down, as `12h`;
     `keep_pages` says that its pages may be kept for that although it says `no-store` itself.
+    `publish` is how it takes uploads, found out if None; `upload_url` where, with a slash at its
+    end if the index wants one there; `upload_layout` is where below that a Crane server has files.
     """
 
     name: str
@@ -79,6 +84,9 @@ class Index:
     root_required: bool = True
     stale_limit: str | None = None
     keep_pages: bool = False
+    publish: str | None = None
+    upload_url: str | None = None
+    upload_layout: str | None = None
     insecure_http: bool = False
     default: bool = False
 
@@ -92,6 +100,14 @@ class Index:
                 require_secure(value, what=what, insecure_http=self.insecure_http)
         _one_of("grant", self.grant, GRANTS)
         _one_of("client-auth", self.client_auth, CLIENT_AUTHS)
+        _one_of("publish", self.publish, PUBLISH)
+        _one_of("upload-layout", self.upload_layout, LAYOUTS)
+        if self.upload_url is not None:
+            # Indexes tell `/legacy` from `/legacy/`.
+            slash = "/" if self.upload_url.strip().endswith("/") else ""
+            object.__setattr__(self, "upload_url", canonical(self.upload_url) + slash)
+            what = "the upload URL"
+            require_secure(self.upload_url, what=what, insecure_http=self.insecure_http)
         if self.stale_limit is not None:
             parse_duration(self.stale_limit, "stale-limit")
         if not is_loopback(origin_of(self.redirect_uri).host):
@@ -129,6 +145,17 @@ class Index:
     def token_prefix(self) -> str:
         """The folder below which URLs get this index's token: the index without `/simple`."""
         return without_simple(self.url)
+
+    @property
+    def upload_base(self) -> str:
+        """Where uploads go, as its user has said it, else the index itself; without a slash."""
+        return (self.upload_url or self.url).rstrip("/")
+
+    def covers(self, url: str) -> bool:
+        """Whether a URL is this index's, and gets its token: below the index, or for uploads."""
+        if within(url, self.token_prefix):
+            return True
+        return self.upload_url is not None and within(url, self.upload_base)
 
     def is_private_name(self, project: str) -> bool:
         """Whether a pattern keeps this project from falling back."""

@@ -154,6 +154,11 @@ class Ahead:
             self._start(tool, self._follow(tool, key, found, wanted))
         return found
 
+    def forget(self, project: str) -> None:
+        """Hand out nothing of a project that was fetched before now."""
+        for key in [key for key in self._pages if key[1] == project]:
+            del self._pages[key]
+
     async def close(self) -> None:
         """Give up all that is under way."""
         for tool in self._tools.values():

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.finished import FinishedAnswers
     from crane_core.gateway.metadata import WheelMetadata
     from crane_core.gateway.pages import FinishedPage, PageWriter
+    from crane_core.gateway.publications import Publications
     from crane_core.gateway.responses import Send
     from crane_core.gateway.tokens import Logins
     from crane_core.index.source import PrivateIndex, SourcedPage
@@ -83,6 +84,7 @@ class Tools:
     clock: Clock
     observer: Observer
     count_given_again: Callable[[], None]
+    publications: Publications
 
 
 class Answers:
@@ -154,7 +156,13 @@ class Answers:
         if same is not None and plain and self._is_fresh(found):
             head = finished_head(page.body, headers)
             count = self._tools.count_given_again
-            again = Finished(head, page.body, lambda: self._is_fresh(found), count)
+            news = self._tools.publications
+            then = news.count(found.index)
+
+            def is_usable() -> bool:
+                return news.count(found.index) == then and self._is_fresh(found)
+
+            again = Finished(head, page.body, is_usable, count)
             request.finished.keep(same, again)
         await send_page(request.send, request.scope, page.body, headers)
 

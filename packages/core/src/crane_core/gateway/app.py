@@ -11,8 +11,10 @@ from crane_core.gateway.events import Event
 from crane_core.gateway.file_answers import StreamBroken, filename_of
 from crane_core.gateway.finished import FinishedAnswers
 from crane_core.gateway.own_pages import PREFIX, send_own_page
+from crane_core.gateway.passthrough import Body
 from crane_core.gateway.places import Elsewhere, place_below
 from crane_core.gateway.responses import header, is_pip, send_redirect, to_ascii
+from crane_core.gateway.uploads.places import is_form
 from crane_core.urls import origin_of, within
 
 if TYPE_CHECKING:
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
     from crane_core.gateway.ahead import Ahead
     from crane_core.gateway.answers import Tools
     from crane_core.gateway.guard import Guard, Refusal
+    from crane_core.gateway.passthrough import Receive
     from crane_core.gateway.responses import Send
     from crane_core.gateway.status import Status
+    from crane_core.gateway.uploads.publishing import Publishing
     from crane_core.index.source import PrivateFirst, Source
 
 
@@ -40,6 +44,7 @@ class Parts:
     indexes: Mapping[str, Index]
     ahead: Ahead
     tools: Tools
+    publishing: Publishing
     status: Status
 
 
@@ -54,33 +59,55 @@ class Gateway:
         self._answers = Answers(parts.tools, parts.ahead)
         self._observer = parts.tools.observer
         self._status = parts.status
+        self._publishing = parts.publishing
         self._single = next(iter(parts.private)) if len(self._sources) == 1 else None
         self.finished = FinishedAnswers()
 
-    async def __call__(self, scope: dict[str, Any], receive: object, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
         connection = scope["extensions"][EXTENSION]
         # The gateway's address as the tool knows it; the guard checks the Host.
         base_url = f"http://{header(scope, b'host').decode('latin-1')}"
         request = Request(scope, send, connection, base_url, self.finished)
         if refusal := self._guard.check(scope, connection.peer_uid):
-            await self._refuse(request, refusal)
+            await self._refuse(request, receive, refusal)
             return
         connection.trusted = True
         try:
-            await self._route(request)
+            if scope["method"] == "POST":
+                await self._upload(request, receive)
+            else:
+                await self._route(request)
         except StreamBroken as error:
             self._observer(Event("file", filename_of(scope["path"]), problem=str(error)))
             connection.abort()
 
-    async def _refuse(self, request: Request, refusal: Refusal) -> None:
+    async def _refuse(self, request: Request, receive: Receive, refusal: Refusal) -> None:
         self._observer(Event("page", request.scope["path"], problem=refusal.reason))
         text = f"crane: {refusal.reason}"
         if refusal.status == 403 and is_pip(request.scope) and "/files/" not in request.path:
             # A page that pip passes over in silence sends it to its next index.
             request.connection.fail_page(to_ascii(text))
         else:
-            await request.problem(refusal.status, text)
+            await self._refuse_body(request, receive, refusal.status, text)
+
+    async def _refuse_body(
+        self, request: Request, receive: Receive, status: int, text: str
+    ) -> None:
+        """Answer with an error that a tool can read which writes its whole request first."""
+        body = Body(request.scope, receive)
+        await body.discard()
+        await request.problem(status, text, closing=not body.is_complete)
+
+    async def _upload(self, request: Request, receive: Receive) -> None:
+        head = request.path.strip("/").removesuffix("legacy").rstrip("/")
+        index = self._indexes.get(head or self._single or "")
+        if index is None or not is_form(request.scope):
+            names = ", ".join(f"/{name}/legacy/" for name in self._indexes)
+            text = f"crane: an upload is a form, and goes to {names}"
+            await self._refuse_body(request, receive, 404, text)
+        else:
+            await self._publishing.take(request, receive, index)
 
     async def _route(self, request: Request) -> None:
         path = request.path

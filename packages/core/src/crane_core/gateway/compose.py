@@ -64,6 +64,7 @@ async def gateway(
                     indexes=builder.reached,
                     ahead=ahead,
                     tools=parts.tools,
+                    publishing=parts.publishing,
                     status=parts.status(builder.reached.values(), ahead.statistics),
                 )
             )

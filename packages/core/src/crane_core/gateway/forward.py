@@ -23,6 +23,7 @@ from crane_core.gateway.passthrough import target_url
 from crane_core.gateway.places import Elsewhere, place_below
 from crane_core.gateway.responses import header, send_redirect
 from crane_core.gateway.targets import plain
+from crane_core.gateway.uploads.places import upload_index
 from crane_core.urls import origin_of, within
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.passthrough import Receive, Relay
     from crane_core.gateway.responses import Send
     from crane_core.gateway.trail import Trail
+    from crane_core.gateway.uploads.publishing import Publishing
     from crane_core.index.answer import Missing
     from crane_core.index.source import PrivateIndex
     from crane_core.urls import Origin
@@ -70,6 +72,14 @@ class Other:
     place: str
 
 
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """The indexes that take uploads on the origin, and what does that for them."""
+
+    indexes: Sequence[Index]
+    publishing: Publishing
+
+
 class OpenedOrigin:
     """Answers for one origin what the view's tool asks of it."""
 
@@ -81,10 +91,12 @@ class OpenedOrigin:
         owners: Owners,
         answers: Answers,
         relay: Relay,
+        uploads: Uploads,
         observer: Observer,
         trail: Trail,
     ) -> None:
         self.trail = trail
+        self._uploads = uploads
         self.origin = origin
         self.finished = FinishedAnswers()
         # The deepest folder first: an index may lie below another one.
@@ -137,6 +149,9 @@ class OpenedOrigin:
 
     async def _route(self, request: Request, receive: Receive) -> None:
         url = target_url(request.scope, self.origin)
+        if (index := upload_index(request.scope, url, self._uploads.indexes)) is not None:
+            await self._uploads.publishing.take(request, receive, index, url)
+            return
         reads = request.scope["method"] in METHODS
         for registered in self._registered:
             prefix = registered.index.token_prefix

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 # Says only that crane listens here, to whoever finds the port taken.
 HEALTH = "/-/health"
 METHODS = frozenset({"GET", "HEAD"})
+UPLOADS = re.compile(r"/(?:[^/]+/)?legacy/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Guard:
     somebody else's resolves here (DNS rebinding). None accepts every Host, which is right only
     with a secret. `secret` is the Basic password that the caller must know. `allowed_uids`, if
     set, are the users whose processes may connect, where the system tells.
+
+    An upload changes something for everybody, in the user's name. So it must be certain who sends
+    it: by the secret, or because the system tells that it is this user's process.
     """
 
     hosts: frozenset[str] | None
@@ -51,7 +56,8 @@ class Guard:
     def _refusals(
         self, scope: dict[str, Any], headers: dict[bytes, bytes], peer_uid: Callable[[], int | None]
     ) -> Iterator[Refusal]:
-        if scope["method"] not in self.methods:
+        is_upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
+        if scope["method"] not in self.methods and not is_upload:
             yield Refusal(405, f"crane serves {' and '.join(sorted(self.methods))} here")
         if ABSOLUTE_FORM in scope["extensions"]:
             yield Refusal(400, "crane is no open proxy")
@@ -64,6 +70,19 @@ class Guard:
             yield Refusal(403, "the secret of this crane process is missing or wrong")
         if self.allowed_uids is not None and peer_uid() not in {None, *self.allowed_uids}:
             yield Refusal(403, "this crane process belongs to another user")
+        if is_upload:
+            yield from self._upload_refusals(headers, peer_uid)
+
+    def _upload_refusals(
+        self, headers: dict[bytes, bytes], peer_uid: Callable[[], int | None]
+    ) -> Iterator[Refusal]:
+        # A browser too old to say where a form comes from; no page can take this header away.
+        if headers.get(b"user-agent", b"").startswith(b"Mozilla/"):
+            yield Refusal(403, "crane takes no uploads from browsers")
+        if self.secret is None and (self.allowed_uids is None or peer_uid() is None):
+            yield Refusal(
+                403, "who uploads cannot be known here; start it with: crane serve --token"
+            )
 
 
 def loopback_hosts(host: str, port: int) -> frozenset[str]:

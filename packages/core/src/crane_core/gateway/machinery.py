@@ -18,10 +18,16 @@ from crane_core.gateway.files import FileStreamer
 from crane_core.gateway.metadata import WheelMetadata
 from crane_core.gateway.monitor import Monitor
 from crane_core.gateway.pages import PageWriter
+from crane_core.gateway.publications import Publications
 from crane_core.gateway.sources import SourceBuilder
 from crane_core.gateway.status import CacheSize, Status
 from crane_core.gateway.tokens import SessionTokens
 from crane_core.gateway.transports import Transports
+from crane_core.gateway.uploads.courier import Courier
+from crane_core.gateway.uploads.crane_sink import CraneSink
+from crane_core.gateway.uploads.kinds import Kinds
+from crane_core.gateway.uploads.publishing import Publishing
+from crane_core.gateway.uploads.warehouse_sink import WarehouseSink
 from crane_core.gateway.upstream import Upstream
 from crane_core.http import TimeLimits
 from crane_core.index.provenance import SqliteProvenance
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
 # must be found out within a page's time, or every later page would be sent into it too.
 PAGE_LIMITS = TimeLimits(connect=6.0, read=10.0, pool=30.0)
 FILE_LIMITS = TimeLimits(connect=10.0, read=60.0, pool=300.0)
+# What an index does with a large file before it answers, as move it to its storage, takes minutes.
+UPLOAD_LIMITS = TimeLimits(connect=10.0, read=600.0, pool=60.0)
 FILE_SECONDS = 30.0  # until a file begins to come
 
 
@@ -62,6 +70,7 @@ class Machinery:
     cache: Cache
     given_again: Counter
     prefetch: bool
+    publishing: Publishing
     ahead_statistics: Statistics = field(default_factory=Statistics)
     _private: dict[str, PrivateIndex] = field(default_factory=dict)
     _public: dict[str, PublicIndex] = field(default_factory=dict)
@@ -82,7 +91,9 @@ class Machinery:
         self, sources: Mapping[str, Source], together: Callable[[str], tuple[str, ...]]
     ) -> Ahead:
         """Return what hands out the pages of these sources; `together` are asked as one."""
-        return Ahead(sources, self.metadata, self.clock, enabled=self.prefetch, together=together)
+        made = Ahead(sources, self.metadata, self.clock, enabled=self.prefetch, together=together)
+        self.publishing.publications.aheads.add(made)
+        return made
 
     def status(self, indexes: Iterable[Index], ahead: Statistics) -> Status:
         """Return what is to be shown of a gateway that serves these indexes."""
@@ -121,6 +132,7 @@ async def machinery(
     async with (
         Transports(PAGE_LIMITS, per_host=64) as page_wires,
         Transports(FILE_LIMITS, per_host=128) as file_wires,
+        Transports(UPLOAD_LIMITS, per_host=16) as upload_wires,
     ):
         tokens = SessionTokens(Broker(auth), Login(auth))
         clock = auth.clock
@@ -159,6 +171,8 @@ async def machinery(
             CachedWheels(files),
             offline=settings.offline,
         )
+        publications = Publications(builder, pages, provenance)
+        publishing = _publishing(upload_wires, tokens, builder, publications, monitor, paths)
         given_again = Counter()
         tools = Tools(
             pages=PageWriter(metadata, provenance),
@@ -168,6 +182,7 @@ async def machinery(
             clock=clock,
             observer=monitor,
             count_given_again=given_again,
+            publications=publications,
         )
         try:
             yield Machinery(
@@ -183,6 +198,7 @@ async def machinery(
                 cache=cache,
                 given_again=given_again,
                 prefetch=settings.prefetch and not settings.offline,
+                publishing=publishing,
             )
         finally:
             # First: a download that goes on for nobody still uses the cache.
@@ -192,6 +208,24 @@ async def machinery(
             await warming
             cache.close()
             provenance.close()
+
+
+def _publishing(
+    wires: Transports,
+    tokens: SessionTokens,
+    builder: SourceBuilder,
+    publications: Publications,
+    observer: Observer,
+    paths: Paths,
+) -> Publishing:
+    courier = Courier(wires.for_relay, tokens)
+    folder = builder.folder_of
+    # Beside the cache's own: what a killed process leaves there is tidied away with it.
+    spools = paths.cache / "spool"
+    return Publishing(
+        Kinds(courier), CraneSink(courier, folder), WarehouseSink(courier), publications, observer,
+        spools,
+    )  # fmt: skip
 
 
 def _size_of(cache: Cache) -> CacheSize | None:

@@ -65,7 +65,7 @@ class Relay:
         Without `shows_challenge` 404 stands for 401, so that the tool asks nobody for a password.
         A redirect is an answer like any other: the tool follows it, and comes back here or not.
         """
-        body = _Body(request.scope, receive)
+        body = Body(request.scope, receive)
         if header(request.scope, b"upgrade").lower() == b"websocket":
             text = "crane: no websockets behind crane; reach this host without it"
             await request.problem(501, text, closing=True)
@@ -105,7 +105,7 @@ class Relay:
         finally:
             await answer.aclose()
 
-    async def _answer(self, request: Request, answer: RelayedResponse, body: _Body) -> None:
+    async def _answer(self, request: Request, answer: RelayedResponse, body: Body) -> None:
         if has_control_characters(answer):
             raise IndexBroken(f"{answer.url} answered with control characters in its header fields")
         request.connection.set_reason(answer.reason)
@@ -131,18 +131,18 @@ class Relay:
         self.observer(Event("relay", request.path, _host_of(answer), size=size))
 
     async def _problem(
-        self, request: Request, body: _Body, origin: Origin, error: Exception
+        self, request: Request, body: Body, origin: Origin, error: Exception
     ) -> None:
         known = error if isinstance(error, CraneError) else unreachable(error, f"{origin}/")
         self.observer(Event("relay", request.path, problem=known.line))
         await self._refuse(request, body, final_status(status_of(known)), f"crane: {known.line}")
 
-    async def _refuse(self, request: Request, body: _Body, status: int, text: str) -> None:
+    async def _refuse(self, request: Request, body: Body, status: int, text: str) -> None:
         await body.discard()
         await request.problem(status, text, closing=not body.is_complete)
 
 
-class _Body:
+class Body:
     """The body of a tool's request, if it has one (RFC 9112 §6.3)."""
 
     def __init__(self, scope: dict[str, Any], receive: Receive) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from crane_core.errors import InvalidURL
 from crane_core.gateway.answers import Answers
 from crane_core.gateway.authority import Authority
-from crane_core.gateway.forward import OpenedOrigin, Other, Registered
+from crane_core.gateway.forward import OpenedOrigin, Other, Registered, Uploads
 from crane_core.gateway.owners import BesideOwners, Owners
 from crane_core.gateway.passthrough import Relay
 from crane_core.gateway.plain_http import PlainHttp
@@ -216,7 +216,10 @@ class _Builder:
     def _origins(self, answers: Answers) -> dict[Origin, OpenedOrigin]:
         registered: dict[Origin, list[Registered]] = {}
         others: dict[Origin, list[Other]] = {}
+        uploads: dict[Origin, list[Index]] = {}
         for index in self._indexes:
+            for base in {index.url: None, index.upload_base: None}:
+                uploads.setdefault(plain(origin_of(base)), []).append(index)
             found = Registered(index, index.name, self._private[index.name])
             registered.setdefault(plain(origin_of(index.url)), []).append(found)
         for url in self._others:
@@ -225,9 +228,13 @@ class _Builder:
             others.setdefault(plain(origin), []).append(Other(path, url, origin.host))
         return {
             origin: self._opened(
-                origin, answers, registered.get(origin, []), others.get(origin, [])
+                origin,
+                answers,
+                registered.get(origin, []),
+                others.get(origin, []),
+                uploads.get(origin, []),
             )
-            for origin in {**registered, **others}
+            for origin in {**registered, **uploads, **others}
         }
 
     def _opened(
@@ -236,14 +243,24 @@ class _Builder:
         answers: Answers,
         registered: list[Registered],
         others: list[Other],
+        uploads: list[Index],
     ) -> OpenedOrigin:
         machinery = self._machinery
-        tls = registered[0].index.tls if registered else NO_SETTINGS
+        own = [found.index for found in registered] or uploads
+        tls = own[0].tls if own else NO_SETTINGS
 
         async def find(origin: Origin) -> RelayTransport:
             return await machinery.file_wires.for_relay(origin, tls)
 
         relay = Relay(find, machinery.tokens, machinery.monitor)
         return OpenedOrigin(
-            origin, registered, others, self._owners, answers, relay, machinery.monitor, self._trail
+            origin,
+            registered,
+            others,
+            self._owners,
+            answers,
+            relay,
+            Uploads(list(dict.fromkeys(uploads)), machinery.publishing),
+            machinery.monitor,
+            self._trail,
         )

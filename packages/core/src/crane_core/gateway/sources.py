@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from crane_core.index.source import (
     BesidePrivate,
@@ -42,6 +43,9 @@ class SourceBuilder:
         self._provenance = provenance
         self._clock = clock
         self.reached: dict[str, Index] = {}
+        self._made: WeakSet[PrivateIndex] = WeakSet()
+        self._owners: WeakSet[PrivateFirst] = WeakSet()
+        self._for_uploads: dict[str, PrivateIndex] = {}
 
     def private_first(self, index: Index, above: frozenset[str] = frozenset()) -> PrivateFirst:
         """Return the sources of an index; `above` are those that fall back to it."""
@@ -50,11 +54,32 @@ class SourceBuilder:
     def private(self, index: Index) -> PrivateIndex:
         """Return a registered index without regard to any other."""
         self.reached[index.name] = index
-        return PrivateIndex(index, self._fetcher(index), self._clock)
+        made = PrivateIndex(index, self._fetcher(index), self._clock)
+        self._made.add(made)
+        return made
 
     def owner(self, private: PrivateIndex, fallback: Source | None) -> PrivateFirst:
         """Return an index that keeps its names from its fallback, and from others beside it."""
-        return PrivateFirst(private, fallback, self._provenance, self._clock, offline=self._offline)
+        made = PrivateFirst(private, fallback, self._provenance, self._clock, offline=self._offline)
+        self._owners.add(made)
+        return made
+
+    async def folder_of(self, index: Index, project: str) -> str:
+        """Return the URL of a project's folder at an index, where its page is or will be.
+
+        Raises `IndexUnreachable`.
+        """
+        private = self._for_uploads.get(index.name)
+        if private is None:
+            private = self._for_uploads[index.name] = self.private(index)
+        return await private.folder_of(project)
+
+    def forget(self, index: Index, project: str) -> list[str]:
+        """Let all sources forget what an index said of a project; returns the pages to forget."""
+        for owner in list(self._owners):
+            owner.forget(project)
+        made = [private for private in list(self._made) if private.index.name == index.name]
+        return list({url: None for private in made for url in private.forget(project)})
 
     def public(self, url: str) -> PublicIndex:
         """Return an index without a login, by its canonical URL."""

@@ -31,6 +31,7 @@ _SERVED = "SELECT 1 FROM projects WHERE index_url = ? AND project = ?"
 _HASHES = "SELECT url, sha256 FROM files WHERE url IN (SELECT value FROM json_each(?))"
 _RECORD_PROJECT = "INSERT OR IGNORE INTO projects VALUES (?, ?)"
 _RECORD_FILE = "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)"
+_REPLACE_FILE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)"
 _HAS_PROJECTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'projects'"
 _RELEASE_FILES = "DELETE FROM files WHERE index_url = ? AND project = ? RETURNING 1"
 _RELEASE_PROJECT = "DELETE FROM projects WHERE index_url = ? AND project = ? RETURNING 1"
@@ -57,6 +58,10 @@ class Provenance(Protocol):
 
     def record_file(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
         """Remember a file's hash; the first one stays."""
+        ...
+
+    def record_published(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
+        """Remember the hash of a file that this user has put there, whatever it was before."""
         ...
 
     def release(self, index_url: str, project: str) -> bool:
@@ -111,6 +116,10 @@ class SqliteProvenance:
     def record_file(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
         """Remember a file's hash; the first one stays. For a thread."""
         self._changes.do((_RECORD_FILE, (url, index_url, project, sha256))).result()
+
+    def record_published(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
+        """Remember the hash of a file that this user has put there. For a thread."""
+        self._changes.do((_REPLACE_FILE, (url, index_url, project, sha256))).result()
 
     def release(self, index_url: str, project: str) -> bool:
         """Forget a project and its files. Returns whether anything was known."""

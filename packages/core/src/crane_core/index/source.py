@@ -11,7 +11,7 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from crane_core.errors import IndexRefused, IndexUnreachable, ProjectBlocked
+from crane_core.errors import IndexBroken, IndexRefused, IndexUnreachable, ProjectBlocked
 from crane_core.index.answer import Missing, PageAnswer
 from crane_core.index.parsed import ParsedPages
 from crane_core.index.root import RootPage, folder_url, no_access, read_root
@@ -166,6 +166,31 @@ class PrivateIndex:
         page = await self.page(project)
         return None if isinstance(page, Missing) else page
 
+    async def folder_of(self, project: str) -> str:
+        """Return the URL of a project's folder, with a slash, where its page is or will be.
+
+        A second folder beside one that is spelled otherwise would hide what is in that. Where the
+        index shows no list of projects, it is the usual one. Raises `IndexUnreachable`.
+        """
+        try:
+            home = await self._home()
+            root = await self._root(home, ROOT_LIFETIME)
+        except (IndexRefused, IndexBroken):
+            return f"{self._bases[-1]}/{project}/"
+        spellings = root.projects.get(project, ()) if root else ()
+        if project in spellings or not spellings:
+            return f"{home}/{project}/"
+        return folder_url(home, spellings[0])
+
+    def forget(self, project: str) -> list[str]:
+        """Forget what was said of a project; returns the pages that say it."""
+        spelled = {s for _, root in self._roots.values() if root
+                   for s in root.projects.get(project, ())}  # fmt: skip
+        self._roots.clear()
+        folders = ["", f"{project}/"]
+        urls = [f"{base}/{folder}" for base in self._bases for folder in folders]
+        return urls + [folder_url(base, s) for base in self._bases for s in spelled]
+
     async def root(self) -> RootPage | None:
         """Return the root page of the place where project pages are; None if it has none."""
         return await self._root(await self._home(), ROOT_LIFETIME)
@@ -279,6 +304,11 @@ class PrivateFirst:
             if not isinstance(found, Missing):
                 return found
         raise error
+
+    def forget(self, project: str) -> None:
+        """Forget whose name this is: there is something new at the private index."""
+        self._decided.pop(project, None)
+        self._looked_for.pop(project, None)
 
     async def owns(self, project: str) -> bool:
         """Whether only the private index may answer for the project; recent answers count.

@@ -141,6 +141,14 @@ def metadata_of_file(path: Path, filename: str = "") -> bytes:
     return reader.metadata()
 
 
+def identity_of(metadata: bytes) -> tuple[str, Version] | None:
+    """Return the normalised name and the version that a METADATA states, None if it is none."""
+    try:
+        return _identity_in(_head(metadata))
+    except NoMetadata:
+        return None
+
+
 def dependencies_of(metadata: bytes) -> Dependencies:
     """Return what a METADATA depends on; lines that cannot be understood are left out."""
     head = _head_of(metadata)

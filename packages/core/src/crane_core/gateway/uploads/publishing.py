@@ -1,0 +1,165 @@
+"""One upload from its head to the answer: taken, checked, sent on, told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from crane_core.cache.spool import DiskSpool
+from crane_core.errors import CraneError
+from crane_core.gateway.answers import final_status
+from crane_core.gateway.events import Event
+from crane_core.gateway.passthrough import Body
+from crane_core.gateway.responses import header, send_bytes, status_of, to_ascii
+from crane_core.gateway.uploads.incoming import Incoming
+from crane_core.gateway.uploads.kinds import CRANE, OFF
+from crane_core.gateway.uploads.places import upload_target
+from crane_core.gateway.uploads.refusal import TEXT, Outcome, UploadRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from pathlib import Path
+
+    from crane_core.cache.model import CachedFile
+    from crane_core.config.model import Index
+    from crane_core.gateway.answers import Request
+    from crane_core.gateway.events import Observer
+    from crane_core.gateway.passthrough import Receive
+    from crane_core.gateway.publications import Publications
+    from crane_core.gateway.uploads.crane_sink import CraneSink
+    from crane_core.gateway.uploads.kinds import Kinds
+    from crane_core.gateway.uploads.warehouse_sink import WarehouseSink
+
+# Tools give up on a silent answer after 10 or 15 s; RFC 9110 §15.2 lets us say that it will come.
+PATIENCE = 4.0
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# How long what a tool still sends is read, before its connection is closed under it.
+DISCARD_SECONDS = 30.0
+NO_LIMIT = 1 << 60
+MOST_LENGTH = 16  # digits
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Takes uploads for indexes. What waits for its checks is on the disk, in `folder`."""
+
+    kinds: Kinds
+    crane: CraneSink
+    warehouse: WarehouseSink
+    publications: Publications
+    observer: Observer
+    folder: Path
+
+    async def take(
+        self, request: Request, receive: Receive, index: Index, url: str | None = None
+    ) -> None:
+        """Answer an upload; `url` is where the tool has sent it, if that is the index's own."""
+        body = Body(request.scope, receive)
+        try:
+            outcome = await _patiently(request, body, self._publish(request, body, index, url))
+        except UploadRefused as refusal:
+            outcome = Outcome(refusal.status, refusal.text)
+        except CraneError as error:
+            outcome = Outcome(final_status(status_of(error)), error.line)
+        except ConnectionResetError as error:
+            self.observer(Event("upload", request.path, problem=str(error)))
+            request.connection.abort()
+            return
+        if not outcome.is_published:
+            self.observer(Event("upload", request.path, problem=outcome.text))
+        await _answer(request, outcome, closing=not body.is_complete)
+
+    async def _publish(
+        self, request: Request, body: Body, index: Index, url: str | None
+    ) -> Outcome:
+        try:
+            kind = await self._kind_of(index)
+            spool = DiskSpool(self.folder, NO_LIMIT, _never)
+        except (CraneError, UploadRefused):
+            await body.discard()
+            raise
+        try:
+            scope = request.scope
+            incoming = Incoming(header(scope, b"content-type"), _length(scope), spool)
+            return await self._send(incoming, body, request, index, kind, url)
+        finally:
+            await asyncio.to_thread(spool.discard)
+
+    async def _kind_of(self, index: Index) -> str:
+        kind = await self.kinds.of(index)
+        if kind == OFF:
+            name = index.name
+            text = f"publishing to {name} is switched off; see: crane index set {name} --publish"
+            raise UploadRefused(403, text)
+        return kind
+
+    async def _send(
+        self,
+        incoming: Incoming,
+        body: Body,
+        request: Request,
+        index: Index,
+        kind: str,
+        url: str | None,
+    ) -> Outcome:
+        intake = asyncio.create_task(incoming.receive(body))
+        try:
+            await incoming.ready()
+            if kind == CRANE:
+                outcome = await self.crane.send(index, incoming)
+            else:
+                agent = header(request.scope, b"user-agent").decode("latin-1")
+                target = upload_target(index, url)
+                outcome = await self.warehouse.send(index, incoming, target, agent)
+            if outcome.is_published:
+                await self._note(index, incoming, outcome)
+            return outcome
+        finally:
+            incoming.give_up(UploadRefused(400, "the index has answered before the end"))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(intake, DISCARD_SECONDS)
+
+    async def _note(self, index: Index, incoming: Incoming, outcome: Outcome) -> None:
+        await incoming.rest()
+        distribution, sha256 = incoming.distribution, incoming.digests["sha256"]
+        await self.publications.note(index, distribution.project, outcome.url, sha256)
+        self.observer(Event("upload", distribution.filename, index.name, size=incoming.received))
+
+
+async def _patiently(request: Request, body: Body, work: Awaitable[Outcome]) -> Outcome:
+    """Wait for an outcome, and tell a tool that has sent all that its answer will come."""
+    task = asyncio.ensure_future(work)
+    speaks_1_1 = request.scope["http_version"] == "1.1"
+    try:
+        while not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
+            if speaks_1_1 and body.is_complete and not request.connection.is_closing():
+                request.connection.write(CONTINUE)
+        return task.result()
+    finally:
+        task.cancel()
+
+
+async def _answer(request: Request, outcome: Outcome, *, closing: bool) -> None:
+    reason = to_ascii(f"crane: {outcome.text}")
+    if not 200 <= outcome.status < 300:
+        request.connection.set_reason(reason)
+    headers = {"content-type": outcome.content_type, "cache-control": "no-store"}
+    if closing:
+        headers["connection"] = "close"
+    content = f"{reason}\n".encode()
+    if outcome.body:
+        content = outcome.body
+    else:
+        headers["content-type"] = TEXT
+    await send_bytes(request.send, request.scope, outcome.status, content, headers)
+
+
+def _length(scope: dict[str, Any]) -> int | None:
+    text = header(scope, b"content-length")
+    return int(text) if text.isdigit() and len(text) <= MOST_LENGTH else None
+
+
+def _never(_path: Path, _sha256: str, _size: int) -> CachedFile:
+    raise AssertionError("an upload is no cached file")
