@@ -1,4 +1,4 @@
-"""What speaks HTTP to the index and is no installer: twine, curl and wget."""
+"""What speaks HTTP to the index and is no installer: curl and wget."""
 
 from __future__ import annotations
 
@@ -8,28 +8,6 @@ from pathlib import Path
 import pytest
 from forward.rig import Site
 from run.kit import Machine, says
-from support.tooling import Toolbox
-
-from crane_devserver.wheels import make_wheel
-
-
-def test_twine_uploads_with_the_token(ada: Machine, toolbox: Toolbox, tmp_path: Path) -> None:
-    """In place of the password that it insists on; a Crane server wants another form (issue 8)."""
-    wheel = make_wheel(tmp_path, "firm-new", "1.0")
-    twine = toolbox.program("twine")
-    command = [twine, "upload", "--non-interactive", "-u", "me", "-p", "my-password"]
-
-    checked = ada.run(twine, "check", str(wheel))
-    done = ada.run(*command, "--repository-url", f"{ada.site.index_url}/", str(wheel))
-
-    assert "PASSED" in checked.stdout, says(checked)
-    logins = [
-        r.header("authorization") or "" for r in ada.site.crane.requests if r.method == "POST"
-    ]
-    assert len(logins) == 1, says(done) + ada.log()
-    assert logins[0].startswith("Bearer ")
-    assert done.returncode != 0
-
 
 CURL = 'exec curl -sSfL -o "$1" "$2"'
 WGET = 'exec wget -q -O "$1" "$2"'

@@ -192,18 +192,24 @@ def test_builds_get_private_build_requirements(desk: PdmDesk) -> None:
 
 
 @each_version
-def test_publish_reaches_the_index_with_the_login(desk: PdmDesk) -> None:
+def test_publish_needs_no_login_of_pdms(desk: PdmDesk) -> None:
     desk.write()
-    make_wheel(desk.project / "dist", "app", "1.0")
+    wheel = make_wheel(desk.project / "dist", "app", "1.0")
+    publish = ("publish", "--no-build", "-r", desk.site.index_url)
 
-    done = desk.pdm("publish", "--no-build", "-r", desk.site.index_url)
-
+    printed = desk.run(*publish)
+    assert (desk.site.private / "app" / wheel.name).read_bytes() == wheel.read_bytes()
     posts = [r for r in desk.site.crane.requests if r.method == "POST"]
-    assert posts, says(done)
-    assert posts[0].path.startswith("/python")
     assert (posts[0].header("authorization") or "").startswith("Bearer ")
-    assert "Username" not in says(done)
-    assert "Traceback" not in says(done)
+    assert "Username" not in printed
+    desk.run(*publish)
+
+    make_wheel(desk.project / "dist", "app", "1.0", requires=["x"])
+    other = desk.pdm(*publish)
+    assert other.returncode != 0
+    assert "crane: File already exists" in says(other).replace("\n", " ")
+    assert "Traceback" not in says(other)
+    desk.run(*publish, "--skip-existing")
 
 
 @each_version

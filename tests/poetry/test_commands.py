@@ -211,22 +211,28 @@ def test_search_finds_private_projects(desk: Desk) -> None:
     assert "firm-lib" in desk.run("search", "firm-lib")
 
 
-def test_publish_reaches_the_index_with_the_login(desk: Desk) -> None:
-    """What the index makes of it is another matter (issue 8)."""
+@each_version
+def test_publish_needs_no_login_of_poetrys(desk: Desk) -> None:
+    """To a source by its name; the next command finds the file."""
     from crane_devserver.wheels import make_wheel
 
     desk.write(more="", sources=desk.source("firm"))
     text = (desk.project / "pyproject.toml").read_text()
     (desk.project / "pyproject.toml").write_text(text.replace("package-mode = false", ""))
-    make_wheel(desk.project / "dist", "app", "1.0")
+    wheel = make_wheel(desk.project / "dist", "app", "1.0")
 
-    done = desk.poetry("publish", "--repository", "firm")
-
+    desk.run("publish", "--repository", "firm")
+    assert (desk.site.private / "app" / wheel.name).read_bytes() == wheel.read_bytes()
     posts = [r for r in desk.site.crane.requests if r.method == "POST"]
-    assert posts, says(done)
-    assert posts[0].path.startswith("/python")
     assert (posts[0].header("authorization") or "").startswith("Bearer ")
-    assert "127.0.0.1" not in says(done)
+    desk.run("publish", "--repository", "firm")
+
+    make_wheel(desk.project / "dist", "app", "1.0", requires=["x"])
+    other = desk.poetry("publish", "--repository", "firm")
+    assert other.returncode != 0
+    assert "crane: File already exists" in says(other).replace("\n", " ")
+    assert "127.0.0.1" not in says(other)
+    desk.run("publish", "--repository", "firm", "--skip-existing")
 
 
 @each_version

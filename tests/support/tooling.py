@@ -33,6 +33,7 @@ TOOLS = {
     "tox": ["tox==4.67.15"],
     "nox": ["nox==2026.10.20"],
     "build": ["build==1.6.1"],
+    "flit": ["flit==3.12.0", "flit-core==3.12.0"],
 }
 
 

@@ -165,10 +165,10 @@ class ThroughCrane:
             _drop(response)
             response = self._last(way, request)
             problem = _problem(response)
-        if problem:
+        if problem and can_repeat:
             _drop(response)
             raise IndexRefused(problem)
-        return response
+        return response  # of an upload PDM tells itself, and knows what `already exists` means
 
     def _last(self, way: Way, request: Any) -> Any:
         try:

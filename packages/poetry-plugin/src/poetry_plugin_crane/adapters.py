@@ -89,10 +89,10 @@ class ThroughCrane(HTTPAdapter):
             response.close()
             response = self._last(way, request, stream, timeout)
             problem = _problem(response)
-        if problem:
+        if problem and request.method != "POST":
             response.close()
             raise IndexRefused(problem)
-        return response
+        return response  # of an upload Poetry tells itself, and knows what `already exists` means
 
     def _last(self, way: Way, request: PreparedRequest, stream: bool, timeout: Any) -> Response:
         try:

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from crane_core.clients.view_logins import ViewLogins
 from crane_core.errors import InvalidURL
-from crane_core.urls import names_index, origin_of, within, without_login
+from crane_core.urls import names_index, origin_of, without_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,13 +69,14 @@ class Route:
 
     def registered_at(self, url: str) -> list[Index]:
         """Return the registered indexes to which a URL belongs."""
-        return [i for i in self.registered.configuration if within(url, i.token_prefix)]
+        return [i for i in self.registered.configuration if i.covers(url)]
 
     # --- what a session asks
 
     def origins(self) -> list[str]:
         """Return the beginnings of all URLs that may have to go through crane."""
-        found = [str(origin_of(index.url)) for index in self.registered.configuration]
+        known = self.registered.configuration
+        found = [str(origin_of(url)) for index in known for url in (index.url, index.upload_base)]
         if self.used() or self.doubtful():
             for url in self.others():
                 parts = urlsplit(url)

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from crane_core.clients.view_logins import ViewLogins
 from crane_core.errors import InvalidURL
-from crane_core.urls import names_index, origin_of, within, without_login
+from crane_core.urls import names_index, origin_of, without_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -106,7 +106,7 @@ class ProjectRoute:
 
     def registered_at(self, url: str) -> list[Index]:
         """Return the registered indexes to which a URL belongs."""
-        return [i for i in self.registered.configuration if within(url, i.token_prefix)]
+        return [i for i in self.registered.configuration if i.covers(url)]
 
     def may_concern(self, url: str) -> bool:
         """Whether a request may have to go through crane; a quick no for all others."""

@@ -1,0 +1,129 @@
+"""The real tools' uploads: to the index's real URL by `crane run`, and to `crane serve`."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from run.kit import Machine, says
+from support.tooling import UV, Toolbox
+from support.world import CRANE
+
+from crane_devserver import Fault
+from crane_devserver.wheels import make_wheel
+
+Command = Callable[[Toolbox, Path, str], tuple[list[str], dict[str, str]]]
+LOGIN = ("-u", "me", "-p", "my-password")
+
+
+def twine(toolbox: Toolbox, project: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    command = [toolbox.program("twine"), "upload", "--non-interactive", *LOGIN]
+    return [*command, "--repository-url", url, *map(str, dists(project))], {}
+
+
+def poetry(toolbox: Toolbox, project: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    command = [toolbox.program("poetry"), "--directory", str(project), "--no-interaction"]
+    return [*command, "publish", "-r", "there"], {"POETRY_REPOSITORIES_THERE_URL": url}
+
+
+def pdm(toolbox: Toolbox, project: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    login = ("-u", "me", "-P", "my-password")
+    command = [toolbox.program("pdm"), "publish", "-p", str(project), "--no-build", "-r", url]
+    return [*command, *login], {"PDM_CHECK_UPDATE": "false"}
+
+
+def hatch(toolbox: Toolbox, project: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    command = [toolbox.program("hatch"), "--no-interactive", "publish", "-n", "-r", url]
+    return [*command, "-u", "me", "-a", "my-password", *map(str, dists(project))], {}
+
+
+def uv(toolbox: Toolbox, project: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    login = ("--username", "me", "--password", "my-password", "--trusted-publishing", "never")
+    command = [UV, "publish", "--no-config", "--publish-url", url, *login]
+    return [*command, *map(str, dists(project))], {"UV_HTTP_RETRIES": "0"}
+
+
+def flit(toolbox: Toolbox, project: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    variables = {"FLIT_INDEX_URL": url, "FLIT_USERNAME": "me", "FLIT_PASSWORD": "my-password"}
+    program = toolbox.program("flit")
+    return [program, "-f", str(project / "pyproject.toml"), "publish", "--no-use-vcs"], variables
+
+
+def dists(project: Path) -> list[Path]:
+    return sorted((project / "dist").iterdir())
+
+
+def write_project(project: Path, version: str) -> None:
+    """Make a project that each tool understands, built; flit builds it once more itself."""
+    (project / "firm_new").mkdir(parents=True, exist_ok=True)
+    (project / "firm_new" / "__init__.py").write_text(f'"""New."""\n__version__ = "{version}"\n')
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n'
+        f'[project]\nname = "firm-new"\nversion = "{version}"\ndescription = "New."\n'
+        'requires-python = ">=3.11"\n'
+    )
+    for old in (project / "dist").glob("*"):
+        old.unlink()
+    make_wheel(project / "dist", "firm-new", version)
+
+
+@contextmanager
+def serving(ada: Machine) -> Iterator[str]:
+    """Run `crane serve`; gives its address."""
+    with ada.start("serve", "--port", "0") as process:
+        assert process.stdout
+        for line in process.stdout:
+            if "Serving index proxy on: " in line:
+                yield line.rpartition(" ")[2].strip()
+                return
+        raise AssertionError("crane serve did not start")
+
+
+def stored(ada: Machine) -> set[str]:
+    return {path.name for path in (ada.site.private / "firm-new").glob("*")}
+
+
+@pytest.mark.parametrize("tool", [twine, poetry, pdm, hatch, uv, flit], ids=lambda t: t.__name__)
+def test_publish(ada: Machine, toolbox: Toolbox, tool: Command) -> None:
+    """Without crane nothing is taken; a refusal is readable in what the tool prints."""
+    project = ada.user.home / "project"
+
+    def run(url: str, *inside: str) -> subprocess.CompletedProcess[str]:
+        command, variables = tool(toolbox, project, url)
+        return ada.user.run(*inside, *command, **variables)
+
+    real = f"{ada.site.index_url}/"
+    write_project(project, "1.0")
+    bare = run(real)
+    assert bare.returncode != 0, says(bare)
+    assert not stored(ada)
+    ada.site.crane.requests.clear()
+
+    with serving(ada) as address:
+        served = (f"{address}/python/legacy/",)
+        # Hatch takes no proxy from its environment; its plugin does what `crane run` cannot.
+        usual = served if tool is hatch else (real, CRANE, "run", "--")
+        done = run(*usual)
+        assert done.returncode == 0, says(done) + ada.log()
+        before = stored(ada)
+        assert len(before) == (2 if tool is flit else 1)
+        logins = [r.header("authorization") or "" for r in ada.site.crane.requests]
+        assert all(login.startswith("Bearer ") for login in logins)
+
+        write_project(project, "1.1")
+        for _ in range(2):  # the same again is no error, as at PyPI
+            done = run(*served)
+            assert done.returncode == 0, says(done)
+        assert len(stored(ada)) == 2 * len(before)
+
+        fault = Fault("/python/", status=403, methods=frozenset({"POST"}))
+        with ada.site.crane.faults.during(fault):
+            write_project(project, "1.2")
+            refused = run(*usual)
+    assert refused.returncode != 0
+    shown = " ".join((refused.stdout + refused.stderr).split())
+    assert "crane: python does not let you write firm-new" in shown, says(refused)
+    assert "my-password" not in shown
