@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from gateway.harness import Home
-from publish.kit import Desk, desk_at
+from publish.kit import Desk, desk_at, encoded, fields_of
+from run.kit import Machine, until
 from support.world import World
 
 from crane_devserver import Fault
 from crane_devserver.sdists import make_sdist
-from crane_devserver.wheels import make_wheel
+from crane_devserver.wheels import make_wheel, wheel_metadata
 
 MIB = 1 << 20
 
@@ -31,10 +34,15 @@ def test_a_wheel_and_its_sdist(desk: Desk, tmp_path: Path) -> None:
         assert done.status_code == 200, done.reason_phrase
         assert "is published at python" in done.text
 
-    assert {f"firm-lib/{p.name}" for p in (wheel, sdist)} <= desk.stored()
+    beside = {f"firm-lib/{wheel.name}.metadata"}
+    assert {f"firm-lib/{p.name}" for p in (wheel, sdist)} | beside <= desk.stored()
+    assert not [event for event in desk.gate.events if event.problem]
     files = {file["filename"]: file for file in desk.gate.files("firm-lib")}
     for path in (wheel, sdist):
         assert files[path.name]["hashes"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    (served,) = [f["url"] for f in files.values() if f["filename"] == wheel.name]
+    assert files[wheel.name]["core-metadata"]
+    assert desk.gate.get(f"{served}.metadata").content == wheel_metadata(wheel)
     spools = desk.home.paths.cache / "spool"
     assert not list(spools.iterdir())
 
@@ -46,7 +54,7 @@ def test_a_large_wheel_is_sent_on_while_it_comes(desk: Desk, tmp_path: Path) -> 
     assert done.status_code == 200, done.reason_phrase
     stored = desk.world.private / "big-lib" / wheel.name
     assert stored.read_bytes() == wheel.read_bytes()
-    (post,) = [r for r in desk.world.crane.requests if r.method == "POST"]
+    post, _ = [r for r in desk.world.crane.requests if r.method == "POST"]
     assert post.header("transfer-encoding") == "chunked"
 
 
@@ -189,7 +197,8 @@ def test_a_refused_token_is_refreshed_once(desk: Desk, tmp_path: Path, size: int
     desk.world.crane.faults.append(fault)
     wheel = make_wheel(tmp_path, "firm-lib", "1.0", size=size)
     assert desk.upload(wheel).status_code == 200
-    logins = [r.header("authorization") for r in desk.world.crane.requests if r.method == "POST"]
+    posts = [r for r in desk.world.crane.requests if r.method == "POST"]
+    logins = [r.header("authorization") for r in posts if r.path.endswith(".whl")]
     assert len(logins) == len(set(logins)) == 2
 
     desk.world.crane.faults.append(Fault("/python/", status=401, methods=frozenset({"POST"})))
@@ -266,3 +275,48 @@ def test_the_token_and_the_tools_login_are_nobody_elses(desk: Desk, tmp_path: Pa
         login = record.header("authorization")
         assert login is None or re.match(r"Bearer \S{20}", login)
         assert record.header("cookie") is None
+
+
+def test_a_tool_that_leaves_half_way(desk: Desk, tmp_path: Path) -> None:
+    """Nothing of it counts, and it leaves nothing here."""
+    wheel = make_wheel(tmp_path, "big-lib", "1.0", size=40 * MIB)
+    kind, body = encoded(wheel, fields_of(wheel))
+
+    def pieces() -> Iterator[bytes]:
+        for start in range(0, len(body) // 2, MIB):
+            yield body[start : start + MIB]
+        raise InterruptedError
+
+    headers = {"content-type": kind, "content-length": str(len(body))}
+    with pytest.raises(InterruptedError):
+        desk.gate.http.post(f"{desk.gate.url}/python/legacy/", content=pieces(), headers=headers)
+    until(lambda: any("the tool left" in event.problem for event in desk.gate.events))
+    stored = desk.world.private / "big-lib" / wheel.name
+    assert stored.stat().st_size < wheel.stat().st_size
+    until(lambda: not list((desk.home.paths.cache / "spool").iterdir()))
+
+
+def test_a_large_file_in_flat_memory(ada: Machine, tmp_path: Path) -> None:
+    """Of the process that takes it, and of no other: in megabytes, whatever the file's size."""
+    wheel = make_wheel(tmp_path, "big-lib", "1.0", size=200 * MIB)
+    kind, body = encoded(wheel, fields_of(wheel))
+    with ada.start("serve", "--port", "0") as process:
+        assert process.stdout
+        lines = iter(process.stdout)
+        address = next(line for line in lines if "Serving" in line).rpartition(" ")[2].strip()
+        before = peak_of(process.pid)
+        with httpx2.Client(trust_env=False, timeout=60) as http:
+            url = f"{address}/python/legacy/"
+            done = http.post(url, content=body, headers={"content-type": kind})
+        assert done.status_code == 200, done.reason_phrase
+        assert peak_of(process.pid) - before < 60 * MIB
+    stored = ada.site.private / "big-lib" / wheel.name
+    assert stored.stat().st_size == wheel.stat().st_size
+
+
+def peak_of(pid: int) -> int:
+    """Return the most memory that a process has had, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) << 10

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from crane_core.errors import CraneError, IndexUnreachable
+from crane_core.gateway.own_metadata import SUFFIX
 from crane_core.gateway.uploads.form import head_of
 from crane_core.gateway.uploads.messages import said
 from crane_core.gateway.uploads.refusal import FAILED, UNCERTAIN, Outcome, UploadRefused
@@ -51,14 +52,23 @@ class CraneSink:
             raise UploadRefused(504, f"{error.line}{rest}") from None
         return await self._outcome(index, url, incoming, reply)
 
-    async def beside(self, index: Index, url: str, content: bytes) -> Reply:
-        """Upload a small file beside a distribution."""
+    async def add_metadata(self, index: Index, url: str, incoming: Incoming) -> str | None:
+        """Put a wheel's METADATA beside it (PEP 658), so that resolvers need not have the wheel.
+
+        Returns why not; one that is there already is none. Raises a `CraneError`.
+        """
+        content = incoming.metadata
+        if content is None or not incoming.distribution.is_wheel:
+            return None
 
         async def pieces() -> AsyncIterator[bytes]:
             yield content
 
-        name = url.rpartition("/")[2]
-        return await self._send_file(index, url, name, pieces, len(content))
+        name = f"{incoming.distribution.filename}{SUFFIX}"
+        reply = await self._send_file(index, f"{url}{SUFFIX}", name, pieces, len(content))
+        if reply.status == 200 or (reply.status == 400 and _EXISTS.search(said(reply))):
+            return None
+        return f"HTTP {reply.status}: {said(reply)}"
 
     async def _place(self, index: Index, incoming: Incoming) -> str:
         name, project = incoming.distribution.filename, incoming.distribution.project

@@ -109,6 +109,7 @@ class Publishing:
             await incoming.ready()
             if kind == CRANE:
                 outcome = await self.crane.send(index, incoming)
+                await self._add_metadata(index, incoming, outcome)
             else:
                 agent = header(request.scope, b"user-agent").decode("latin-1")
                 target = upload_target(index, url)
@@ -120,6 +121,18 @@ class Publishing:
             incoming.give_up(UploadRefused(400, "the index has answered before the end"))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(intake, DISCARD_SECONDS)
+
+    async def _add_metadata(self, index: Index, incoming: Incoming, outcome: Outcome) -> None:
+        """Add a wheel's metadata. The wheel is published with it or without."""
+        if not outcome.is_published or outcome.url is None:
+            return
+        try:
+            problem = await self.crane.add_metadata(index, outcome.url, incoming)
+        except CraneError as error:
+            problem = error.line
+        if problem is not None:
+            name = f"{incoming.distribution.filename}.metadata"
+            self.observer(Event("upload", name, problem=f"{index.name} did not take it: {problem}"))
 
     async def _note(self, index: Index, incoming: Incoming, outcome: Outcome) -> None:
         await incoming.rest()
