@@ -6,11 +6,13 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
 from gateway.harness import Home
+from poetry.kit import write_pages
 from publish.kit import Desk, desk_at, encoded, fields_of
 from run.kit import Machine, until
 from support.world import World
@@ -45,6 +47,23 @@ def test_a_wheel_and_its_sdist(desk: Desk, tmp_path: Path) -> None:
     assert desk.gate.get(f"{served}.metadata").content == wheel_metadata(wheel)
     spools = desk.home.paths.cache / "spool"
     assert not list(spools.iterdir())
+
+
+def test_a_page_that_the_index_lets_us_keep_is_asked_for_anew(desk: Desk, tmp_path: Path) -> None:
+    """Also one that would be given again in the very bytes that it was given before."""
+    repositories = desk.world.crane.repositories
+    repositories["python"] = replace(repositories["python"], cache_control="max-age=600")
+    folder = desk.world.private / "firm-lib"
+    page = folder / "index.html"
+    desk.world.add_private("firm-lib", "1.0")
+    write_pages(desk.world.private)
+    assert len(desk.gate.names("firm-lib")) == 1
+
+    wheel = make_wheel(tmp_path, "firm-lib", "1.1")
+    page.write_text(page.read_text() + f'<a href="{wheel.name}">{wheel.name}</a>')
+    assert len(desk.gate.names("firm-lib")) == 1, "it is not kept, so this shows nothing"
+    assert desk.upload(wheel).status_code == 200
+    assert len(desk.gate.names("firm-lib")) == 2
 
 
 def test_a_large_wheel_is_sent_on_while_it_comes(desk: Desk, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@
     │   ├── IndexBroken (22)        an answer that is no index page
     │   ├── ProjectBlocked (26)     private-first forbids the fallback
     │   ├── FileChanged (27)        other bytes under a URL we have seen before
-    │   └── NotFound (31)           no such file, or not for this user
+    │   ├── NotFound (31)           no such file, or not for this user
+    │   └── NotPublished (36)       a file is not at the index now, or not as it is here
     └── LocalError
         ├── PortTaken (24)
         ├── InterpreterNotFound (25)
@@ -284,6 +285,14 @@ class NotFound(SourceError):
     code = "not-found"
     exit_code = 31
     http_status = 404
+
+
+class NotPublished(SourceError):
+    """A file was not published: it is broken, the index has not taken it, or has another one."""
+
+    code = "not-published"
+    exit_code = 36
+    http_status = 400
 
 
 class LocalError(CraneError):

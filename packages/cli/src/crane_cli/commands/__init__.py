@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 # In the order of `crane --help`; the modules have the same names.
 COMMANDS = (
-    "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "serve", "explain",
-    "doctor", "agent", "vault", "cache", "demo",
+    "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "publish", "serve",
+    "explain", "doctor", "agent", "vault", "cache", "demo",
 )  # fmt: skip
 
 

@@ -1,0 +1,136 @@
+"""`crane publish DIST…`: upload wheels and sdists, for whoever has no tool that does."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crane_cli.commands.options import add_json, command
+from crane_cli.result import Result
+from crane_core.errors import NotPublished, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from crane_cli.context import Context
+    from crane_core.clients.in_process import InProcess, Way
+    from crane_core.clients.legacy_form import Form
+    from crane_core.config.model import Index
+
+DESCRIPTION = """\
+Uploads wheels and sdists to a registered index. Every file is checked before any is sent. A file
+that the index has already is no error if it is the same.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = command(commands, "publish", run, "upload wheels and sdists to an index")
+    parser.description = DESCRIPTION
+    parser.add_argument(
+        "files",
+        metavar="DIST",
+        nargs="+",
+        help="a wheel, an sdist, or a folder with them; `.attestation` files go with theirs",
+    )
+    parser.add_argument("--index", metavar="INDEX", help="name or URL of the index")
+    parser.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="let a file be that the index has under that name with other content",
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, here: Context) -> Result:
+    """Publish the files, in their order; the first that fails ends it."""
+    from crane_core.clients.in_process import InProcess, Needs
+
+    index = here.config.load().chosen(args.index)
+    forms = _forms([Path(name) for name in args.files])
+    in_process = InProcess(here.paths, here.environ, here.prompt.notice)
+    with contextlib.closing(in_process):
+        way = in_process.way(Needs((index.name,)))
+        _ensure_login(here, in_process, way, index)
+        told = list(_sent(args, here, way, index, forms))
+    return Result("\n".join(line["text"] for line in told), told)
+
+
+def _sent(
+    args: argparse.Namespace, here: Context, way: Way, index: Index, forms: Sequence[Form]
+) -> Iterator[dict[str, Any]]:
+    from crane_core.clients.uploader import Uploader
+
+    uploader = Uploader(way, index.upload_url or f"{index.url}/")
+    with contextlib.closing(uploader):
+        for number, form in enumerate(forms):
+            with _progress(form) as advance:
+                told = uploader.send(form, advance)
+            if told.is_other and not args.skip_existing:
+                raise NotPublished(told.text, hint=_rest(forms[number + 1 :]))
+            if len(forms) > 1 and not args.json:
+                here.prompt.notice(told.text)
+            what = "skipped" if told.is_other else "published"
+            name = form.path.name
+            yield {"file": name, "sha256": form.sha256, "status": what, "text": told.text}
+
+
+def _rest(forms: Sequence[Form]) -> str:
+    if not forms:
+        return "publish a new version, or let it be: --skip-existing"
+    return f"not sent: {', '.join(form.path.name for form in forms)}"
+
+
+def _forms(paths: Sequence[Path]) -> list[Form]:
+    """Read all files, so that a broken one is found before the first is sent."""
+    from crane_core.clients.legacy_form import ATTESTATION, form_of
+
+    files = [file for path in paths for file in _files_in(path)]
+    attestations = [file for file in files if file.name.endswith(ATTESTATION)]
+    found = []
+    for file in files:
+        if file not in attestations:
+            own = [a for a in attestations if a.name.startswith(f"{file.name}.")]
+            found.append(form_of(file, own))
+    if not found:
+        raise UsageError("no wheel and no sdist is given", hint="run: crane publish dist/*")
+    return found
+
+
+def _files_in(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = sorted(path.iterdir())
+        return [p for p in inside if p.name.endswith((".whl", ".tar.gz", ".attestation"))]
+    if not path.exists():
+        raise UsageError(f"there is no file {path}", hint="build it first, as with: uv build")
+    return [path]
+
+
+def _ensure_login(here: Context, in_process: InProcess, way: Way, index: Index) -> None:
+    if index.name not in in_process.logins_needed(way):
+        return
+    import asyncio
+
+    from crane_cli.context import ensure_login
+
+    asyncio.run(ensure_login(here, index))
+
+
+@contextlib.contextmanager
+def _progress(form: Form) -> Iterator[Callable[[int], None]]:
+    """Show how far an upload is, where a person may look at it."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
+               TransferSpeedColumn())  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(form.path.name, total=form.length)
+        yield lambda size: progress.advance(task, size)

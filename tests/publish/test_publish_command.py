@@ -1,0 +1,102 @@
+"""`crane publish`: for whoever has no tool that uploads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pexpect
+from run.kit import Machine, says
+from support.tooling import UV
+from support.world import CRANE
+
+from crane_devserver import Fault
+from crane_devserver.sdists import make_sdist
+from crane_devserver.wheels import make_wheel
+
+
+def test_what_is_published_is_installed_at_once(ada: Machine) -> None:
+    """By the same agent, which knew the project's page a moment before."""
+    dist, site = ada.user.home / "dist", ada.site
+    site.add_private("firm-new", "1.0")
+    target = str(ada.user.home / "target")
+    install = (UV, "pip", "install", "--no-config", "--index-url", site.index_url)
+
+    def install_new(version: str) -> None:
+        done = ada.run(*install, "--target", target, "--upgrade", f"firm-new=={version}")
+        assert done.returncode == 0, says(done) + ada.log()
+
+    install_new("1.0")
+    wheel, sdist = make_wheel(dist, "firm-new", "1.1"), make_sdist(dist, "firm-new", "1.1")
+    done = ada.user.crane("publish", "--index", "python", "--json", str(dist))
+    assert done.returncode == 0, says(done) + ada.log()
+    told = json.loads(done.stdout)["data"]
+    assert [(t["file"], t["status"]) for t in told] == [
+        (wheel.name, "published"),
+        (sdist.name, "published"),
+    ]
+    assert (site.private / "firm-new" / sdist.name).read_bytes() == sdist.read_bytes()
+    install_new("1.1")
+
+
+def test_what_is_there_and_what_is_broken(ada: Machine) -> None:
+    dist = ada.user.home / "dist"
+    wheel = make_wheel(dist, "firm-new", "1.0")
+    assert ada.user.crane("publish", str(wheel), check=True).stdout.endswith("at python\n")
+    again = ada.user.crane("publish", str(wheel), check=True)
+    assert "already, and is the same" in again.stdout
+
+    make_wheel(dist, "firm-new", "1.0", requires=["x"])
+    other = make_wheel(dist, "other-new", "1.0")
+    done = ada.user.crane("publish", str(wheel), str(other))
+    assert (done.returncode, done.stdout) == (36, "")
+    assert "crane: File already exists" in done.stderr
+    assert f"not sent: {other.name}" in done.stderr
+    done = ada.user.crane("publish", str(wheel), str(other), "--skip-existing", check=True)
+    assert "File already exists" in done.stdout
+    assert (ada.site.private / "other-new" / other.name).exists()
+
+    ada.site.crane.requests.clear()
+    broken = dist / "third-1.0-py3-none-any.whl"
+    broken.write_bytes(wheel.read_bytes())
+    done = ada.user.crane("publish", str(other), str(broken))
+    assert (done.returncode, "nothing was sent" in done.stderr) == (36, True)
+    assert ada.user.crane("publish", str(dist / "absent.whl")).returncode == 2
+    assert len(ada.site.crane.requests) == 0
+
+    fault = Fault("/python/", status=403, methods=frozenset({"POST"}))
+    with ada.site.crane.faults.during(fault):
+        done = ada.user.crane("publish", str(make_wheel(dist, "firm-new", "2.0")))
+    assert done.returncode == 21
+    assert "does not let you write firm-new" in done.stderr
+
+
+def test_without_a_login(machine: Machine) -> None:
+    done = machine.user.crane("publish", str(make_wheel(machine.user.home, "firm-new", "1.0")))
+    assert done.returncode == 4, says(done)
+    assert not machine.site.crane.forms
+
+
+def test_attestations_and_fields_for_an_index_like_pypi(ada: Machine) -> None:
+    """On a terminal there is a progress bar, elsewhere none."""
+    site, dist = ada.site, ada.user.home / "dist"
+    site.crane.behaviour = replace(site.crane.behaviour, legacy_uploads=True)
+    wheel = make_wheel(dist, "firm-new", "1.0", requires=["a>1", "b"])
+    (dist / f"{wheel.name}.publish.attestation").write_text('{"version": 1}')
+
+    child = pexpect.spawn(
+        CRANE, ["publish", str(dist)], env=ada.user.environ, cwd=str(ada.user.home), timeout=60
+    )
+    printed = child.read().decode()
+    child.close()
+    assert child.exitstatus == 0, printed
+    assert "\x1b[" in printed
+    assert wheel.name in printed
+
+    (form,) = site.crane.forms
+    fields = list(form.fields)
+    assert [v for k, v in fields if k == "requires_dist"] == ["a>1", "b"]
+    assert json.loads(form.value("attestations") or "") == [{"version": 1}]
+    for name, value in {"name": "firm-new", "pyversion": "py3", "metadata_version": "2.2"}.items():
+        assert form.value(name) == value
+    assert not [r for r in site.crane.requests if r.path.endswith(".metadata")]
