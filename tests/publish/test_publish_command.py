@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pexpect
 from run.kit import Machine, says
 from support.tooling import UV
 from support.world import CRANE
 
+from crane_core.index.page import parse_html
 from crane_devserver import Fault
 from crane_devserver.sdists import make_sdist
-from crane_devserver.wheels import make_wheel
+from crane_devserver.wheels import make_wheel, wheel_metadata
 
 
 def test_what_is_published_is_installed_at_once(ada: Machine) -> None:
@@ -100,3 +103,34 @@ def test_attestations_and_fields_for_an_index_like_pypi(ada: Machine) -> None:
     for name, value in {"name": "firm-new", "pyversion": "py3", "metadata_version": "2.2"}.items():
         assert form.value(name) == value
     assert not [r for r in site.crane.requests if r.path.endswith(".metadata")]
+
+
+def test_pages_for_a_static_index(ada: Machine, tmp_path: Path) -> None:
+    """With them pip resolves and compares hashes without crane; they are not uploaded."""
+    site, dist, pages = ada.site, ada.user.home / "dist", ada.user.home / "pages"
+    old = site.add_private("firm-new", "1.0")
+    wheel = make_wheel(dist, "firm-new", "1.1", requires=["open-lib"])
+    sdist = make_sdist(dist, "firm-new", "1.1")
+    done = ada.user.crane("publish", str(dist), "--index-pages", str(pages), check=True)
+    page = pages / "firm-new" / "index.html"
+    assert f"wrote {page}" in done.stdout
+    assert not list(site.private.rglob("index.html"))
+
+    found = parse_html(page.read_bytes(), "https://firm.test/firm-new/", "firm-new")
+    files = {file["filename"]: file for file in found.files}
+    assert set(files) == {old.name, wheel.name, sdist.name}
+    for path in (old, wheel, sdist):
+        file = files[path.name]
+        assert file["url"] == f"https://firm.test/firm-new/{path.name}"
+        assert file["hashes"] == {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    beside = hashlib.sha256(wheel_metadata(wheel)).hexdigest()
+    assert files[wheel.name]["core-metadata"] == {"sha256": beside}
+    assert files[wheel.name]["requires-python"] == ">=3.8"
+    assert "core-metadata" not in files[old.name]
+
+    # Where the pages are in place, they are what is read the next time, and what is added to.
+    page.rename(site.private / "firm-new" / "index.html")
+    newest = make_wheel(ada.user.home, "firm-new", "1.2")
+    ada.user.crane("publish", str(newest), "--index-pages", str(pages), check=True)
+    names = {f["filename"] for f in parse_html(page.read_bytes(), "https://x/", "firm-new").files}
+    assert names == {*files, newest.name}

@@ -42,6 +42,12 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="let a file be that the index has under that name with other content",
     )
+    parser.add_argument(
+        "--index-pages",
+        metavar="DIR",
+        type=Path,
+        help="write each project's page with hashes and metadata there, for a static index",
+    )
     add_json(parser)
 
 
@@ -56,7 +62,24 @@ def run(args: argparse.Namespace, here: Context) -> Result:
         way = in_process.way(Needs((index.name,)))
         _ensure_login(here, in_process, way, index)
         told = list(_sent(args, here, way, index, forms))
-    return Result("\n".join(line["text"] for line in told), told)
+    lines = [line["text"] for line in told]
+    if args.index_pages is not None:
+        lines += _write_pages(args, here, index, [t for t in told if t["status"] == "published"])
+    return Result("\n".join(lines), told)
+
+
+def _write_pages(
+    args: argparse.Namespace, here: Context, index: Index, told: Sequence[dict[str, Any]]
+) -> list[str]:
+    import asyncio
+
+    from crane_cli.index_pages import write_pages
+
+    uploaded: dict[str, dict[str, str]] = {}
+    for line in told:
+        uploaded.setdefault(line["project"], {})[line["file"]] = line["sha256"]
+    paths = asyncio.run(write_pages(here, index, uploaded, args.index_pages))
+    return [f"wrote {path}" for path in paths]
 
 
 def _sent(
@@ -74,8 +97,13 @@ def _sent(
             if len(forms) > 1 and not args.json:
                 here.prompt.notice(told.text)
             what = "skipped" if told.is_other else "published"
-            name = form.path.name
-            yield {"file": name, "sha256": form.sha256, "status": what, "text": told.text}
+            yield {
+                "file": form.path.name,
+                "project": form.distribution.project,
+                "sha256": form.sha256,
+                "status": what,
+                "text": told.text,
+            }
 
 
 def _rest(forms: Sequence[Form]) -> str:
