@@ -119,6 +119,12 @@ def test_publish(ada: Machine, toolbox: Toolbox, tool: Command) -> None:
             done = run(*served)
             assert done.returncode == 0, says(done)
         assert len(stored(ada)) == 2 * len(before)
+        if tool is uv:
+            # It knows no option to let a file be, so another one is an error.
+            make_wheel(project / "dist", "firm-new", "1.1", requires=["x"])
+            other = run(*served)
+            assert other.returncode != 0, says(other)
+            assert "has another firm_new-1.1" in other.stderr, says(other)
 
         fault = Fault("/python/", status=403, methods=frozenset({"POST"}))
         with ada.site.crane.faults.during(fault):
