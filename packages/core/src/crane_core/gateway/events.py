@@ -12,10 +12,10 @@ from crane_core.text import visible
 class Event:
     """One answered request.
 
-    `kind` is `page`, `file`, `metadata`, `upload` or the like; `what` a project or file name; `source` the name of the
-    index or the host it came from, empty on failure; `problem` one line, empty on success;
-    `stale` says that it is from before, since the index could not be asked; `hit`, that it came
-    from the cache.
+    `kind` is `page`, `file`, `metadata`, `upload` or the like; `what` a project or file name;
+    `source` the name of the index or the host it came from, empty on failure; `problem` one line,
+    empty on success; `stale` says that it is from before, since the index could not be asked;
+    `hit`, that it came from the cache.
     """
 
     kind: str
