@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trustme
+from gateway.harness import LIMIT
 
 from crane_devserver.running import serve_in_thread
 
@@ -167,3 +169,28 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.close()
     except OSError:
         writer.close()
+
+
+@contextmanager
+def listening(handle: Callable[[socket.socket], None], address: str = "127.0.0.1") -> Iterator[int]:
+    """Run a server that hands each connection to a function in a thread; yields its port."""
+    with socket.create_server((address, 0), backlog=256) as server:
+
+        def serve_one(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(LIMIT)
+                handle(connection)
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                threading.Thread(target=serve_one, args=(connection,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)

@@ -10,44 +10,18 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from forward import raw
-from forward.net import Net, small_net
+from forward.net import Net, listening, small_net
 from forward.rig import PRIVATE_HOST, PUBLIC_HOST, Rig, Site, forward
 from gateway.harness import LIMIT, Home
 from gateway.tools import until
 
 BLIND = "far.test"
 MEBIBYTE = 1 << 20
-
-
-@contextmanager
-def listening(handle: Callable[[socket.socket], None], address: str = "127.0.0.1") -> Iterator[int]:
-    """Run a server that hands each connection to a function in a thread; yields its port."""
-    with socket.create_server((address, 0), backlog=256) as server:
-
-        def serve_one(connection: socket.socket) -> None:
-            with connection, contextlib.suppress(OSError):
-                connection.settimeout(LIMIT)
-                handle(connection)
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                threading.Thread(target=serve_one, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
 
 
 def echo(connection: socket.socket) -> None:

@@ -62,7 +62,6 @@ def test_for_people_it_is_one_line_each(ada: Machine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        ([], 2, "no tool is given; run: crane doctor pip"),
         (["java"], 2, "crane doctor -- java ARGUMENT … with https://"),
         (["--", "no-such-tool", "x"], 127, "no-such-tool: command not found"),
         (["--index", "nobody", "curl"], 5, "nobody"),

@@ -1,17 +1,18 @@
-"""`crane doctor TOOL`: whether a tool's requests come to crane, shown by one of them."""
+"""`crane doctor`: the way to an index step by step, or whether a tool's requests come to crane."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command
+from crane_cli.findings import Finding, failed
 from crane_cli.result import Result
-from crane_core.errors import ToolNotServed, UsageError
+from crane_core.errors import CraneError, ToolNotServed, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -23,57 +24,83 @@ if TYPE_CHECKING:
     from crane_core.gateway.trail import Trail
 
 DESCRIPTION = """\
-Lets a tool ask a registered index for one page, as `crane run` would, and says how far its request
-came and what to do. It knows pip, uv, Poetry, PDM, curl and wget; give any other tool the arguments
-with which it asks your index: crane doctor -- TOOL ARGUMENT …
+Says what works and what does not, one line each with what to do: ✓ good, ! could be better, ✗ bad.
+
+With the name or URL of a registered index, or with nothing for all of them: this machine, the
+network, TLS, the clock, the identity provider, the login, and what the index gives. Nobody is asked
+to log in, and no token is shown.
+
+With a tool: it asks a registered index for one page, as `crane run` would let it. crane knows pip,
+uv, Poetry, PDM, curl and wget; give any other tool the arguments with which it asks your index:
+crane doctor -- TOOL ARGUMENT …
 """
 LIMIT = 120.0  # seconds for the tool
-MARKS = {"good": "✓", "warning": "!", "bad": "✗"}
 INDEX_ROUTE = "run: crane serve {index}, and give the tool the URL that it prints"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the answer; `fix` is empty where nothing is to be done."""
-
-    state: str
-    text: str
-    fix: str = ""
-
-    @property
-    def line(self) -> str:
-        """The line for people."""
-        fix = f"; {self.fix}" if self.fix else ""
-        return f"{MARKS[self.state]} {self.text}{fix}"
-
-
 def add_parser(commands: Any) -> None:
-    """Add the command; what follows the tool's name is its own."""
-    parser = command(commands, "doctor", run, "see whether a tool reaches an index through crane")
+    """Add the command; what follows a tool's name is its own."""
+    parser = command(commands, "doctor", run, "find out why an index or a tool does not work")
     parser.description = DESCRIPTION
-    parser.add_argument("--index", metavar="INDEX", help="the index to ask; else the first one")
+    parser.add_argument("--index", metavar="INDEX", help="the index for a tool; else the first one")
     add_json(parser)
-    parser.add_argument("tool", metavar="TOOL", nargs="?", help="its name or path")
+    parser.add_argument("what", metavar="INDEX|TOOL", nargs="?", help="an index, or a tool")
     parser.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="of the tool, behind --")
 
 
 def run(args: argparse.Namespace, here: Context) -> Result:
-    """Let the tool ask, and look how far it came."""
-    from crane_core.clients.handover import find_command
-    from crane_core.clients.probes import Probe, known_tools, probe_of
+    """Look at indexes, or at a tool; the exit code is that of the first line that is bad."""
     from crane_core.config.model import none_registered
 
-    tool = args.tool
-    if not tool:
-        raise UsageError("no tool is given", hint="run: crane doctor pip")
     configuration = here.config.load()
     if not configuration.indexes:
         raise none_registered()
+    if args.what is None or (_is_index(configuration, args.what) and not args.arguments):
+        return _look_at_indexes(here, configuration, args.what or args.index)
+    return _look_at_tool(args, here, configuration)
+
+
+def _is_index(configuration: Configuration, what: str) -> bool:
+    return what in configuration.indexes or "://" in what
+
+
+def _look_at_indexes(here: Context, configuration: Configuration, name: str | None) -> Result:
+    from crane_cli.checkup import machine
+    from crane_cli.checkup.walk import walk
+
+    indexes = [configuration.find(name)] if name else list(configuration)
+    sections: list[tuple[str, list[Finding]]] = [("this machine", list(machine.look(here)))]
+    for index in indexes:
+        title = f"{index.name}  {index.url}"
+        try:
+            sections.append((title, asyncio.run(walk(here, index))))
+        except CraneError as error:
+            sections.append((title, [failed("crane", error)]))
+    text = "\n\n".join(
+        "\n".join([title, *(finding.line for finding in found)]) for title, found in sections
+    )
+    everything = [finding for _, found in sections for finding in found]
+    code = next((f.exit_code for f in everything if f.state == "bad"), 0)
+    data = {
+        "sections": [
+            {"about": title, "findings": [finding.to_json() for finding in found]}
+            for title, found in sections
+        ]
+    }
+    return Result(text, data, code)
+
+
+def _look_at_tool(args: argparse.Namespace, here: Context, configuration: Configuration) -> Result:
+    """Let the tool ask, and look how far it came."""
+    from crane_core.clients.handover import find_command
+    from crane_core.clients.probes import Probe, known_tools, probe_of
+
+    tool = args.what
     index = configuration.find(args.index) if args.index else next(iter(configuration))
     probe = Probe(tuple(args.arguments)) if args.arguments else probe_of(tool, index.url)
     if probe is None:
         raise UsageError(
-            f"crane has no question for {tool} to ask",
+            f"crane has no question for {tool} to ask, and no index of that name",
             hint=f"it has for {', '.join(known_tools())}; for others run: "
             f"crane doctor -- {tool} ARGUMENT … with {index.url}",
         )
@@ -86,7 +113,7 @@ def run(args: argparse.Namespace, here: Context) -> Result:
         "index": index.name,
         "tool": tool,
         "program": program,
-        "findings": [asdict(finding) for finding in findings],
+        "findings": [finding.to_json() for finding in findings],
     }
     text = "\n".join(finding.line for finding in findings)
     return Result(text, data, 0 if good else ToolNotServed.exit_code)

@@ -31,7 +31,7 @@ def read_token_response(
     token_type = payload.get("token_type", "Bearer")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
         raise _malformed(f"token_type is not Bearer but {str(token_type)[:20]!r}")
-    claims = _claims(access_token)
+    claims = claims_of(access_token)
     lifetime = _seconds(payload, "expires_in")
     if lifetime is None:
         lifetime = _lifetime_hint(claims)
@@ -72,7 +72,7 @@ def read_identity(
     token = _token(payload, "id_token")
     if token is None or token.reveal().count(".") != 2:
         return None
-    claims = _claims(token)
+    claims = claims_of(token)
     named = _identity(claims)
     several = len(named.audiences) > 1
     for wrong, reason in (
@@ -170,7 +170,7 @@ def _lifetime_hint(claims: dict[str, Any]) -> float | None:
 def _account(
     id_token: Secret | None, claims: dict[str, Any], previous: TokenSet | None
 ) -> str | None:
-    sources = [_claims(id_token) if id_token else {}, claims]
+    sources = [claims_of(id_token) if id_token else {}, claims]
     for name in ("preferred_username", "email", "upn", "sub"):
         for source in sources:
             value = source.get(name)
@@ -179,7 +179,7 @@ def _account(
     return previous.account if previous else None
 
 
-def _claims(token: Secret) -> dict[str, Any]:
+def claims_of(token: Secret) -> dict[str, Any]:
     """Return a JWT's claims without any check: hints for people, never a decision about access."""
     parts = token.reveal().split(".")
     if len(parts) != 3:
