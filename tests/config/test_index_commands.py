@@ -144,6 +144,26 @@ def test_set_what_counts_while_it_cannot_be_asked(owner: User) -> None:
     assert known(owner)["lab"] == LAB
 
 
+def test_set_where_uploads_go(owner: User) -> None:
+    """With its slash, which tells two places apart; and how it was before."""
+    url = "HTTPS://Up.example:443/legacy/"
+    settings = ("--upload-url", url, "--publish", "crane", "--upload-layout", "{file}")
+    owner.crane("index", "set", "firm", *settings, check=True)
+    assert known(owner)["firm"] == replace(
+        FIRM, upload_url="https://up.example/legacy/", publish="crane", upload_layout="{file}"
+    )
+    firm = known(owner)["firm"]
+    assert firm.covers("https://up.example/legacy/")
+    assert firm.covers(f"{FIRM.url}/x")
+    assert not firm.covers("https://up.example/")
+
+    unset = ("--upload-url", "", "--publish", "auto", "--upload-layout", "auto")
+    owner.crane("index", "set", "firm", *unset, check=True)
+    assert known(owner)["firm"] == FIRM
+    plain = owner.crane("index", "set", "firm", "--upload-url", "http://up.example/")
+    assert plain.returncode == 7
+
+
 def test_set_a_name(owner: User) -> None:
     """The entry is renamed, not doubled."""
     owner.crane("index", "set", "firm", "--name", "company", check=True)

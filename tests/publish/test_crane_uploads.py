@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import shutil
@@ -17,6 +18,8 @@ from publish.kit import Desk, desk_at, encoded, fields_of
 from run.kit import Machine, until
 from support.world import World
 
+from crane_core.gateway.guard import Guard, loopback_hosts
+from crane_core.secret import Secret
 from crane_devserver import Fault
 from crane_devserver.sdists import make_sdist
 from crane_devserver.wheels import make_wheel, wheel_metadata
@@ -276,6 +279,15 @@ def test_who_may_not_upload(desk: Desk, tmp_path: Path) -> None:
         stranger = Desk(desk.world, desk.home, desk.index, gate)
         done = stranger.upload(wheel)
         assert (done.status_code, "--token" in done.reason_phrase) == (403, True)
+    with desk.home.serve(
+        desk.index, guard=lambda port: Guard(loopback_hosts("127.0.0.1", port), Secret("s3cret"))
+    ) as gate:
+        knows = Desk(desk.world, desk.home, desk.index, gate)
+        assert knows.upload(wheel).status_code == 403
+        assert desk.posts() == []
+        login = {"authorization": f"Basic {base64.b64encode(b'any:s3cret').decode()}"}
+        assert knows.upload(wheel, headers=login).status_code == 200
+    desk.world.crane.requests.clear()
     assert desk.upload(wheel, to="/python/simple/").status_code == 405
     assert desk.upload(wheel, to="/nobody/legacy/").status_code == 404
     assert desk.posts() == []

@@ -87,7 +87,7 @@ def _sent(
 ) -> Iterator[dict[str, Any]]:
     from crane_core.clients.uploader import Uploader
 
-    uploader = Uploader(way, index.upload_url or f"{index.url}/")
+    uploader = Uploader(way, index.upload_url or f"{index.token_prefix}/")
     with contextlib.closing(uploader):
         for number, form in enumerate(forms):
             with _progress(form) as advance:

@@ -39,7 +39,7 @@ CHOICES = {
     "--grant": GRANTS,
     "--client-auth": CLIENT_AUTHS,
     "--publish": (*PUBLISH, AUTO),
-    "--upload-layout": LAYOUTS,
+    "--upload-layout": (*LAYOUTS, AUTO),
 }
 # Where the index is and who its provider is come in other ways.
 SETTINGS = {field.name for field in fields(Index)} - {
@@ -143,8 +143,9 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
         values["private"] = tuple(values["private"])
     if "stale_limit" in values:
         values["stale_limit"] = values["stale_limit"] or None
-    if values.get("publish") == AUTO:
-        values["publish"] = None
+    for name in ("publish", "upload_layout"):
+        if values.get(name) == AUTO:
+            values[name] = None
     if "upload_url" in values:
         values["upload_url"] = values["upload_url"] or None
     return values
