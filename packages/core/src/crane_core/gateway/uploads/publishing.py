@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crane_core.cache.spool import DiskSpool
-from crane_core.errors import CraneError
+from crane_core.errors import CraneError, StorageError
 from crane_core.gateway.answers import final_status
 from crane_core.gateway.events import Event
 from crane_core.gateway.passthrough import Body
@@ -137,7 +137,11 @@ class Publishing:
     async def _note(self, index: Index, incoming: Incoming, outcome: Outcome) -> None:
         await incoming.rest()
         distribution, sha256 = incoming.distribution, incoming.digests["sha256"]
-        await self.publications.note(index, distribution.project, outcome.url, sha256)
+        try:
+            await self.publications.note(index, distribution.project, outcome.url, sha256)
+        except StorageError as error:
+            # The file is published all the same.
+            self.observer(Event("upload", distribution.filename, problem=error.line))
         self.observer(Event("upload", distribution.filename, index.name, size=incoming.received))
 
 

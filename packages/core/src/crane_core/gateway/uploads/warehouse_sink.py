@@ -70,7 +70,8 @@ def _outcome(index: Index, url: str, incoming: Incoming, reply: Reply) -> Outcom
     name, status, words = incoming.distribution.filename, reply.status, said(reply)
     body, kind = reply.body, reply.content_type or TEXT
     if 200 <= status < 300:
-        return Outcome(status, f"{name} is published at {index.name}", body, kind)
+        # twine takes nothing but 200 for a success.
+        return Outcome(200, f"{name} is published at {index.name}", body, kind)
     if 300 <= status < 400:
         # A tool would send the form to nowhere, or without its body.
         to = f" to {reply.location}" if reply.location else ""
