@@ -80,47 +80,42 @@ def test_a_large_wheel_is_sent_on_while_it_comes(desk: Desk, tmp_path: Path) -> 
     assert post.header("transfer-encoding") == "chunked"
 
 
-@pytest.mark.parametrize(
-    ("changed", "why"),
-    [
-        ({"name": "other-lib"}, "is no file of other-lib"),
-        ({"version": "1.1"}, "is not of version 1.1"),
-        ({"filetype": "sdist"}, "is no sdist"),
-        ({"sha256_digest": "0" * 64}, "another sha256"),
-        ({"md5_digest": "0" * 32}, "another md5"),
-        ({"blake2_256_digest": "0" * 64}, "another blake2_256"),
-        ({":action": "submit"}, "the :action submit"),
-        ({":action": None}, "the :action None"),
-        ({"name": None}, "has no name"),
-    ],
-)
-def test_what_the_form_says_must_be_so(
-    desk: Desk, tmp_path: Path, changed: dict[str, str | None], why: str
-) -> None:
-    done = desk.upload(make_wheel(tmp_path, "firm-lib", "1.0"), **changed)
-    assert done.status_code == 400
-    assert done.reason_phrase.startswith("crane: ")
-    assert why in done.reason_phrase
-    assert done.text.strip() == done.reason_phrase
-    assert desk.posts() == []
+FALSE: list[tuple[dict[str, str | None], str]] = [
+    ({"name": "other-lib"}, "is no file of other-lib"),
+    ({"version": "1.1"}, "is not of version 1.1"),
+    ({"filetype": "sdist"}, "is no sdist"),
+    ({"sha256_digest": "0" * 64}, "another sha256"),
+    ({"md5_digest": "0" * 32}, "another md5"),
+    ({"blake2_256_digest": "0" * 64}, "another blake2_256"),
+    ({":action": "submit"}, "the :action submit"),
+    ({":action": None}, "the :action None"),
+    ({"name": None}, "has no name"),
+]
+NAMES = [
+    "../firm_lib-1.0-py3-none-any.whl", "firm_lib-1.0-py3-none-any.whl/x", "firm_lib.whl",
+    "firm_lib-1.0.egg", "firm_lib-x-py3-none-any.whl", "-1.0.tar.gz", "firm\u00e9-1.0.tar.gz",
+    f"firm_lib-1.0{'0' * 300}-py3-none-any.whl", "firm_lib-1.0-a-py3-none-any.whl",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../firm_lib-1.0-py3-none-any.whl", "firm_lib-1.0-py3-none-any.whl/x", "firm_lib.whl",
-     "firm_lib-1.0.egg", "firm_lib-x-py3-none-any.whl", "-1.0.tar.gz", "firm\u00e9-1.0.tar.gz",
-     f"firm_lib-1.0{'0' * 300}-py3-none-any.whl", "firm_lib-1.0-a-py3-none-any.whl"],
-)  # fmt: skip
-def test_names_that_are_none(desk: Desk, tmp_path: Path, name: str) -> None:
-    done = desk.upload(make_wheel(tmp_path, "firm-lib", "1.0"), filename=name)
-    assert done.status_code == 400
-    assert "is no name of a wheel or sdist" in done.reason_phrase
+def test_what_the_form_says_must_be_so(desk: Desk, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "firm-lib", "1.0")
+    for changed, why in FALSE:
+        done = desk.upload(wheel, **changed)
+        assert done.status_code == 400
+        assert done.reason_phrase.startswith("crane: ")
+        assert why in done.reason_phrase
+        assert done.text.strip() == done.reason_phrase
+    for name in NAMES:
+        done = desk.upload(wheel, filename=name)
+        assert done.status_code == 400
+        assert "is no name of a wheel or sdist" in done.reason_phrase
     assert desk.posts() == []
 
 
 @pytest.mark.parametrize("large", [False, True])
 def test_a_file_is_what_it_is_called(desk: Desk, tmp_path: Path, large: bool) -> None:
-    """Of a large one some has been sent by then: its end is not, and nothing is left there."""
+    """Of a large one some has been sent by then, but not its end."""
     size = 20 * MIB if large else 0
     other = make_wheel(tmp_path, "other-lib", "1.0", size=size)
     path = shutil.move(other, tmp_path / "firm_lib-1.0-py3-none-any.whl")
@@ -329,7 +324,7 @@ def test_a_tool_that_leaves_half_way(desk: Desk, tmp_path: Path) -> None:
 
 def test_a_large_file_in_flat_memory(ada: Machine, tmp_path: Path) -> None:
     """Of the process that takes it, and of no other: in megabytes, whatever the file's size."""
-    wheel = make_wheel(tmp_path, "big-lib", "1.0", size=200 * MIB)
+    wheel = make_wheel(tmp_path, "big-lib", "1.0", size=120 * MIB)
     kind, body = encoded(wheel, fields_of(wheel))
     with ada.start("serve", "--port", "0") as process:
         assert process.stdout

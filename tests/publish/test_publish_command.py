@@ -10,7 +10,7 @@ from pathlib import Path
 import pexpect
 from run.kit import Machine, says
 from support.tooling import UV
-from support.world import CRANE
+from support.world import CRANE, User, World
 
 from crane_core.index.page import parse_html
 from crane_devserver import Fault
@@ -134,3 +134,10 @@ def test_pages_for_a_static_index(ada: Machine, tmp_path: Path) -> None:
     ada.user.crane("publish", str(newest), "--index-pages", str(pages), check=True)
     names = {f["filename"] for f in parse_html(page.read_bytes(), "https://x/", "firm-new").files}
     assert names == {*files, newest.name}
+
+
+def test_an_index_on_plain_http(world: World, logged_in: User) -> None:
+    """As the one of crane's own demo, on this machine."""
+    wheel = make_wheel(logged_in.home / "dist", "firm-new", "1.0")
+    logged_in.crane("publish", str(wheel), check=True)
+    assert (world.private / "firm-new" / wheel.name).read_bytes() == wheel.read_bytes()
