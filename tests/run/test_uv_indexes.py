@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crane_cli.commands.uv import named_indexes
+from crane_cli.commands.uv import named_indexes, uv_command
 from crane_core.config.model import Configuration, Index
 
 URL = "https://one.example.com/python"
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def named(*arguments: str, **environ: str) -> list[str]:
-    return [index.name for index in named_indexes(KNOWN, arguments, environ)]
+    return [index.name for index in named_indexes(KNOWN, uv_command(arguments, environ))]
 
 
 def test_nothing_is_named() -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _TAG = "py3-none-any"
+_EXTRA = re.compile(r"""extra *== *["']([^"']+)["']""")
 
 Files = Mapping[str, str | bytes]
 """Path in the distribution → content."""
@@ -51,6 +52,9 @@ class Project:
         lines = ["Metadata-Version: 2.2", f"Name: {self.name}", f"Version: {self.version}"]
         lines += ["Summary: Made for tests", f"Requires-Python: {self.requires_python}"]
         lines += [f"Requires-Dist: {requirement}" for requirement in self.requires]
+        # pip knows only those extras that are listed.
+        extras = dict.fromkeys(name for r in self.requires for name in _EXTRA.findall(r))
+        lines += [f"Provides-Extra: {name}" for name in extras]
         return "\n".join(lines) + "\n"
 
 

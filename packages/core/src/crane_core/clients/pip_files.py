@@ -29,16 +29,29 @@ def read_pip_files(environ: Mapping[str, str], home: Path) -> PipFiles:
 
     A file that pip cannot read either is passed over: pip says so itself.
     """
-    if environ.get("PIP_CONFIG_FILE") == os.devnull:
-        return PipFiles()
     found: dict[str, str] = {}
-    for path in _paths(environ, home):
-        if path.is_file():
-            found |= _read(path)
+    for sections in _read_all(environ, home):
+        for section in SECTIONS:
+            found |= sections.get(section, {})
     return PipFiles(found.get("cert") or None, found.get("proxy") or None)
 
 
-def _read(path: Path) -> dict[str, str]:
+def read_pip_configuration(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Return all that pip's files say, as `SECTION.NAME`; the last file counts."""
+    found: dict[str, str] = {}
+    for sections in _read_all(environ, home):
+        for section, values in sections.items():
+            found |= {f"{section}.{name}": value for name, value in values.items()}
+    return found
+
+
+def _read_all(environ: Mapping[str, str], home: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """Yield the sections of each file."""
+    if environ.get("PIP_CONFIG_FILE") != os.devnull:
+        yield from map(_read, filter(Path.is_file, _paths(environ, home)))
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
     import configparser
 
     parser = configparser.RawConfigParser()
@@ -46,12 +59,7 @@ def _read(path: Path) -> dict[str, str]:
         parser.read(path, encoding="utf-8")
     except (OSError, configparser.Error, UnicodeDecodeError):
         return {}
-    return {
-        key: parser.get(section, key)
-        for section in SECTIONS
-        for key in ("cert", "proxy")
-        if parser.has_option(section, key)
-    }
+    return {section: dict(parser.items(section)) for section in parser.sections()}
 
 
 def _paths(environ: Mapping[str, str], home: Path) -> Iterator[Path]:

@@ -1,0 +1,123 @@
+"""Hatch's commands with a registered index: the real URL everywhere, and nothing of crane's."""
+
+from __future__ import annotations
+
+import pytest
+from hatch.kit import VERSIONS, HatchDesk
+from support.tooling import Toolbox
+
+each_version = pytest.mark.parametrize("version", VERSIONS)
+each_installer = pytest.mark.parametrize("installer", ["pip", "uv"])
+
+
+@each_version
+@each_installer
+def test_environments(desk: HatchDesk, installer: str) -> None:
+    desk.site.add_private("firm-lib", requires=["open-lib"])
+    desk.add_pypi("open-lib", "2.0")
+    desk.add_pypi("firm-lib", "9.0")
+    desk.write("firm-lib", more=f'installer = "{installer}"')
+
+    printed = desk.run("-v", "env", "create", **desk.indexes)
+
+    assert desk.installed() == {"firm_lib-1.0", "open_lib-2.0"}
+    assert "crane: python: authenticated as ada via crane" in printed
+    assert "127.0.0.1" not in printed.replace(desk.site.net.url(), "")
+    assert desk.mentions("127.0.0.1") == []
+    # The name is not told to PyPI, and no login and no secret to anybody else.
+    assert desk.pypi.asked("firm-lib") == []
+    seen = [headers for _, headers in desk.pypi.seen]
+    assert seen
+    assert not any({"authorization", "proxy-authorization"} & set(headers) for headers in seen)
+    assert not any(r.header("proxy-authorization") for r in desk.site.crane.requests)
+    # The view has ended with the installer.
+    assert desk.machine.status()[0]["views"] == []
+    assert desk.machine.bundles() == []
+    # The control: it is crane that lets the installers in, and keeps them from the other one.
+    desk.run("env", "prune")
+    desk.hatch("env", "create", program=desk.bare, PIP_NO_CACHE_DIR="1", UV_NO_CACHE="1",
+               **desk.indexes)  # fmt: skip
+    assert "firm_lib-1.0" not in desk.installed()
+
+
+MATRIX = """
+[tool.hatch.envs.{name}]
+skip-install = true
+dependencies = ["firm-lib=={{matrix:firm}}"]
+installer = "{installer}"
+[tool.hatch.envs.{name}.env-vars]
+{variable} = "{index}"
+[[tool.hatch.envs.{name}.matrix]]
+firm = ["1.0", "2.0"]
+"""
+
+
+@each_version
+def test_where_an_index_is_named(desk: HatchDesk) -> None:
+    """In pyproject.toml's own variables, for a matrix; and in the files of pip and of uv."""
+    desk.site.add_private("firm-lib", "1.0")
+    desk.site.add_private("firm-lib", "2.0")
+    desk.add_pypi("firm-lib", "9.0")
+    desk.write(
+        "firm-lib==1.0",
+        more=MATRIX.format(
+            name="p", installer="pip", variable="PIP_INDEX_URL", index=desk.site.index_url
+        )
+        + MATRIX.format(
+            name="u", installer="uv", variable="UV_INDEX_URL", index=desk.site.index_url
+        ),
+    )
+    for name in "pu":
+        assert desk.run("run", f"{name}:python", "-c", "print('ran')").count("ran") == 2
+        assert desk.installed(f"{name}.1.0") == {"firm_lib-1.0"}
+        assert desk.installed(f"{name}.2.0") == {"firm_lib-2.0"}
+    assert "firm-lib==1.0" in desk.run("dep", "show", "requirements", "-e")
+
+    config = desk.machine.user.home / ".config"
+    (config / "pip").mkdir()
+    # A proxy in pip's files beats the environment's; here it is the one that leads out.
+    (config / "pip" / "pip.conf").write_text(
+        f"[global]\nextra-index-url = {desk.site.index_url}\nproxy = {desk.site.net.url()}\n"
+    )
+    desk.run("env", "create", HTTPS_PROXY="")
+    assert desk.installed("app") == {"firm_lib-1.0"}
+    desk.run("env", "prune")
+    (config / "uv").mkdir()
+    (config / "uv" / "uv.toml").write_text(
+        f'[[index]]\nname = "firm"\nurl = "{desk.site.index_url}"\nauthenticate = "always"\n'
+    )
+    desk.run("env", "create", HATCH_ENV_TYPE_VIRTUAL_UV_PATH=str(desk.program.with_name("uv")))
+    assert desk.installed("app") == {"firm_lib-1.0"}
+    # A file of the index alone, by its URL.
+    for name in ("pip", "uv"):
+        desk.run("env", "prune")
+        (config / name / ("pip.conf" if name == "pip" else "uv.toml")).unlink()
+        file = f"{desk.site.index_url}/firm-lib/firm_lib-2.0-py3-none-any.whl"
+        desk.write(f"firm-lib @ {file}", more=f'installer = "{name}"')
+        desk.run("env", "create")
+        assert desk.installed("app") == {"firm_lib-2.0"}
+    assert desk.pypi.asked("firm-lib") == []
+
+
+@each_version
+def test_builds_get_private_build_requirements(desk: HatchDesk, toolbox: Toolbox) -> None:
+    """Hatch's own backend, and another one, which older versions leave to `python -m build`."""
+    desk.site.add_private("firm-build")
+    desk.add_pypi("firm-build", "9.0")
+    real = ("hatchling==1.33.0", "editables", "build[virtualenv]", "setuptools==80.9.0")
+    desk.add_pypi_files(*toolbox.wheels(*real))
+    for backend, name in (
+        ("hatchling.build", "hatchling"),
+        ("setuptools.build_meta", "setuptools"),
+    ):
+        system = f'[build-system]\nrequires = ["{name}", "firm-build"]\n'
+        more = "[tool.hatch.build]\ninclude = ['pyproject.toml']\n"
+        more += "[tool.setuptools]\npy-modules = []\n"
+        desk.write(more=f'{system}build-backend = "{backend}"\n{more}')
+        desk.run("build", **desk.indexes)
+        for file in ("app-1.0-py3-none-any.whl", "app-1.0.tar.gz"):
+            (desk.project / "dist" / file).unlink()
+    assert [
+        r for r in desk.site.crane.requests if r.path.endswith("firm_build-1.0-py3-none-any.whl")
+    ]
+    assert desk.pypi.asked("firm-build") == []

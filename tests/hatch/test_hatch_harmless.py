@@ -1,0 +1,137 @@
+"""Whatever is wrong with crane, Hatch works for whom it does not concern."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from hatch.kit import VERSIONS, HatchDesk, says
+
+each_version = pytest.mark.parametrize("version", VERSIONS)
+
+
+@each_version
+def test_a_project_without_a_registered_index(desk: HatchDesk) -> None:
+    """Nothing is started for it, and a broken configuration does not concern it."""
+    desk.add_pypi("open-lib", "2.0")
+    desk.write("open-lib")
+    config = desk.machine.user.config_file
+
+    before = desk.run("env", "create")
+
+    assert desk.installed() == {"open_lib-2.0"}
+    desk.run("env", "prune")
+    broken = '[index.python\nurl = "https://index.firm.test/"'
+    config.write_text(broken)
+    after = desk.run("env", "create") + desk.run("run", "python", "-c", "")
+    assert desk.installed() == {"open_lib-2.0"}
+    assert "crane" not in before + after
+    assert desk.machine.agents() == []
+    assert desk.machine.log() == ""
+    assert not list(desk.machine.paths.data.glob("run/*"))
+
+
+def test_a_broken_configuration_is_no_way_to_pypi(desk: HatchDesk) -> None:
+    """The index is seen in its text, so nothing is asked, there or elsewhere, without a login."""
+    desk.add_pypi("firm-lib", "9.0")
+    desk.site.add_private("firm-lib")
+    with desk.machine.user.config_file.open("a") as file:
+        file.write("\nthis is no TOML\n")
+
+    for installer in ("pip", "uv"):
+        desk.write("firm-lib", more=f'installer = "{installer}"')
+        done = desk.hatch("run", "python", "-c", "", **desk.indexes)
+        assert done.returncode == 1
+        assert "config.toml" in done.stderr
+        assert "Traceback" not in says(done)
+        assert desk.pypi.asked("firm-lib") == []
+
+
+CHANGED = """
+import sys
+import hatch.utils.platform as module
+original = module.Platform.run_command
+def run_command(self, command, *, shell=False, env=None, **kwargs):
+    return original(self, command, shell=shell, **kwargs)
+module.Platform.run_command = run_command
+from hatch_crane import watch
+watch.catch_up()
+from hatch.cli import main
+main()
+"""
+
+
+def test_an_unknown_hatch_is_left_alone(desk: HatchDesk) -> None:
+    """Whom it concerns is told what to do, and others nothing."""
+    desk.write()
+    # Of a name that is not Hatch's: the module is changed before the plugin hears of it.
+    (desk.project / "changed.py").write_text(CHANGED)
+    python = desk.program.with_name("python")
+
+    told = desk.run("changed.py", "env", "create", program=python, **desk.indexes)
+    silent = desk.run("changed.py", "env", "show", program=python)
+
+    assert "run: crane run -- hatch" in told
+    assert "crane" not in silent
+    desk.site.add_private("firm-lib")
+    desk.write("firm-lib")
+    done = desk.machine.user.crane(
+        "run", "--", *desk.here(desk.bare, "run", "python", "-c", "0"),
+        **desk.environ(**desk.indexes),
+    )  # fmt: skip
+    assert done.returncode == 0, says(done)
+    assert desk.installed() == {"firm_lib-1.0"}
+
+
+def test_below_crane_run(desk: HatchDesk) -> None:
+    """The plugin goes its own way there, and the agent is the same one."""
+    desk.site.add_private("firm-lib")
+    desk.add_pypi("firm-lib", "9.0")
+    for installer in ("pip", "uv"):
+        desk.write("firm-lib", more=f'installer = "{installer}"')
+        done = desk.machine.user.crane(
+            "run", "--", *desk.here(desk.program, "run", "python", "-c", "0"),
+            **desk.environ(**desk.indexes),
+        )  # fmt: skip
+        assert done.returncode == 0, says(done) + desk.machine.log()
+        assert desk.installed() == {"firm_lib-1.0"}
+        desk.run("env", "prune")
+    assert len(desk.machine.agents()) == 1
+
+
+TIMES = """
+import json, time
+start = time.perf_counter()
+import hatch_crane.watch as watch
+imported = time.perf_counter()
+from hatch.utils.platform import Platform
+from hatch.cli.application import Application
+loaded = time.perf_counter()
+watch.catch_up()
+ready = time.perf_counter()
+Platform().run_command(["true", "pip", "install"])
+first = time.perf_counter()
+Platform.run_command.__wrapped__(Platform(), ["true", "pip", "install"])
+bare = time.perf_counter()
+spent = (imported - start) + (ready - loaded) + (first - ready) - (bare - first)
+print(json.dumps([spent * 1000, (imported - start) * 1000]))
+"""
+OTHERS = "import sys; print([n for n in sys.modules if 'crane' in n], sys.meta_path)"
+
+
+@each_version
+def test_what_it_costs_a_project_without_an_index(fresh: HatchDesk) -> None:
+    """Milliseconds, with nothing registered: of the start, and of an installer's; the best runs."""
+    fresh.write()
+    python = str(fresh.program.with_name("python"))
+
+    runs = [json.loads(fresh.run("-c", TIMES, program=fresh.program.with_name("python")))
+            for _ in range(5)]  # fmt: skip
+
+    assert min(all_of_it for all_of_it, _ in runs) < 20, runs
+    # Other programs of this environment get an import, and nothing that acts.
+    assert min(imported for _, imported in runs) < 3, runs
+    done = subprocess.run([python, "-c", OTHERS], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("['hatch_crane', 'hatch_crane.watch']")
+    assert "Watch" not in done.stdout
