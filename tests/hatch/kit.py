@@ -142,6 +142,10 @@ class HatchDesk:
             text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False,
         )  # fmt: skip
 
+    def crane(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        """Run `hatch-crane` in the project."""
+        return self.hatch(*arguments, program=self.program.with_name("hatch-crane"), **extra)
+
     def here(self, program: Path, *arguments: str) -> list[str]:
         """Return a command that runs a Hatch in the project, whatever folder it is started in."""
         return ["env", "-C", str(self.project), str(program), *arguments]

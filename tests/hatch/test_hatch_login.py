@@ -22,7 +22,10 @@ def private(unknown: HatchDesk) -> HatchDesk:
 
 
 def test_the_prompt_comes_first_and_hatch_goes_on(private: HatchDesk) -> None:
-    """Under `--quiet`, too, and once; it is crane's own login."""
+    """Under `--quiet`, too, and once; it is crane's own login, of which our script knows."""
+    status = private.crane("status", **private.indexes)
+    assert "nobody is logged in, named by this project" in status.stdout, says(status)
+
     done = private.hatch("-q", "env", "create", **private.indexes)
 
     assert done.returncode == 0, says(done)
@@ -32,6 +35,16 @@ def test_the_prompt_comes_first_and_hatch_goes_on(private: HatchDesk) -> None:
     private.run("env", "prune")
     assert "To log in" not in private.run("env", "create", **private.indexes)
     assert "ada" in private.machine.user.crane("status").stdout
+    assert "logged in as ada" in private.crane("status").stdout
+    # Somebody ends it elsewhere: the next command asks anew.
+    assert "logged out of python" in private.crane("logout").stdout
+    private.run("env", "prune")
+    assert "To log in" in private.run("env", "create", **private.indexes)
+    assert "logged in to python as ada" in private.crane("login", "--force").stdout
+    unknown = private.crane("login", "other")
+    assert unknown.returncode not in {0, 2}
+    assert 'crane: Index not found: "other"' in unknown.stderr, says(unknown)
+    assert "Traceback" not in says(unknown)
 
 
 @each_version

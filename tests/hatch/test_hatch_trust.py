@@ -71,6 +71,23 @@ def test_where_nobody_can_be_asked_it_is_not_believed(checkout: HatchDesk) -> No
     assert not checkout.machine.user.config_file.exists()
     assert len(checkout.site.crane.requests) == 0
     assert checkout.pypi.asked("firm-lib") == []
+    # What a checkout may not say at all.
+    for more in (
+        {"token-command": "touch /tmp/owned"},
+        {"insecure-http": "yes"},
+        {"issuer": "http://sso.firm.test"},
+    ):
+        checkout.write("firm-lib", more=claim(checkout, **more))
+        done = checkout.crane("trust", "--yes")
+        assert done.returncode != 0
+        assert "Traceback" not in says(done)
+        assert not checkout.machine.user.config_file.exists()
+    # A job may say so itself.
+    checkout.write("firm-lib", more=claim(checkout))
+    assert "python is registered" in checkout.crane("trust", "--yes").stderr
+    assert "names no index that is not registered" in checkout.crane("trust").stdout
+    checkout.run("env", "create")
+    assert checkout.installed() == {"firm_lib-1.0"}
 
 
 def test_what_is_registered_counts_and_what_is_not_asked_does_not(desk: HatchDesk) -> None:
