@@ -9,8 +9,21 @@ logger = logging.getLogger(__name__)
 
 def classes() -> list[type]:
     """Return the publisher classes to register."""
-    logger.debug("crane is loaded; it registers no publisher")
-    return []
+    from hatch.publish.index import IndexPublisher
+
+    class CranePublisher(IndexPublisher):  # type: ignore[misc, unused-ignore]
+        """Uploads as Hatch does, to the registered index that `-r` or `-o repo=` names."""
+
+        PLUGIN_NAME = "crane"
+
+        def publish(self, artifacts: list[str], options: dict[str, object]) -> None:
+            """Upload."""
+            from hatch_crane import uploads
+
+            uploads.publish(self, super().publish, artifacts, options)
+
+    logger.debug("crane is loaded")
+    return [CranePublisher]
 
 
 def collectors() -> list[type]:
