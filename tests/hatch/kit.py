@@ -45,8 +45,10 @@ class Hatches:
         # Mirrors rebuild certifi with their own certificates and another version number.
         loosened.write_text("certifi\n")
         self._builder.uv("venv", "--no-config", "--python", sys.executable, venv)
+        # Hatch's own requirements are loose: 1.14 finds no interpreter with virtualenv 21.
+        older = ["virtualenv<21"] if version != NEWEST else []
         self._builder.uv(
-            "pip", "install", "--no-config", "--override", loosened, f"hatch=={version}",
+            "pip", "install", "--no-config", "--override", loosened, f"hatch=={version}", *older,
             *self.wheels(), "--compile-bytecode", "--python", venv / SCRIPTS / "python",
         )  # fmt: skip
         bare = venv / SCRIPTS / "bare-hatch"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hatch.kit import VERSIONS, HatchDesk
+from hatch.kit import NEWEST, VERSIONS, HatchDesk
+from idp.oidc import Realm
+from support.pips import log_in, make_built_sdist
 from support.tooling import Toolbox
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
@@ -121,3 +123,75 @@ def test_builds_get_private_build_requirements(desk: HatchDesk, toolbox: Toolbox
         r for r in desk.site.crane.requests if r.path.endswith("firm_build-1.0-py3-none-any.whl")
     ]
     assert desk.pypi.asked("firm-build") == []
+
+
+INTERNAL = """
+[tool.hatch.envs.hatch-test]
+skip-install = true
+dependencies = ["firm-lib"]
+[tool.hatch.envs.hatch-test.scripts]
+run = "python -c 'import firm_lib; print(firm_lib.__file__)'"
+[tool.hatch.envs.hatch-static-analysis]
+config-path = "none.toml"
+dependencies = ["firm-lint"]
+[tool.hatch.envs.hatch-static-analysis.scripts]
+format-check = "python -c 'import firm_lint; print(firm_lint.__file__)'"
+lint-check = "python -c 'import firm_lint'"
+"""
+
+
+@each_version
+def test_hatchs_own_environments(desk: HatchDesk, version: str) -> None:
+    """Of `test` and `fmt`, and the lock file of `env lock`, for which nothing is installed."""
+    for name in ("firm-lib", "firm-lint"):
+        desk.site.add_private(name)
+        desk.add_pypi(name, "9.0")
+    desk.write("firm-lib", more=f'installer = "uv"\n{INTERNAL}')
+
+    assert "firm_lib" in desk.run("test", **desk.indexes)
+    assert "firm_lint" in desk.run("fmt", "--check", **desk.indexes)
+    if version == NEWEST:
+        desk.run("env", "lock", "default", "--export", "pylock.own.toml", **desk.indexes)
+        lock = (desk.project / "pylock.own.toml").read_text()
+        assert f"{desk.site.index_url}/firm-lib/firm_lib-1.0-py3-none-any.whl" in lock
+        assert "127.0.0.1" not in lock
+    assert desk.pypi.asked("firm-") == []
+
+
+@each_version
+def test_a_project_that_names_the_plugin(desk: HatchDesk) -> None:
+    """It is loaded by Hatch then, however that was started."""
+    desk.site.add_private("firm-lib")
+    desk.add_pypi("firm-lib", "9.0")
+    desk.write("firm-lib", more="[tool.hatch.env.collectors.crane]")
+
+    desk.run("env", "create", program=desk.bare, **desk.indexes)
+
+    assert desk.installed() == {"firm_lib-1.0"}
+
+
+SEES = """
+import glob, os
+assert not [name for name in os.environ if name.startswith("CRANE_TOKEN_")]
+lines = [open(path, "rb").read() for path in glob.glob("/proc/[0-9]*/cmdline")]
+assert not [line for line in lines if b"@127.0.0.1" in line]
+"""
+
+
+@each_version
+def test_what_a_build_sees(desk: HatchDesk, realm: Realm) -> None:
+    """No login, and no secret in the list of processes, even if pip's files name a proxy."""
+    token = log_in(desk.machine.user, realm)
+    desk.site.add_private("firm-build")
+    make_built_sdist(
+        desk.site.private / "firm-made", "firm-made", build_requires=["firm-build"], prologue=SEES
+    )
+    config = desk.machine.user.home / ".config" / "pip" / "pip.conf"
+    config.parent.mkdir()
+    config.write_text(f"[global]\nproxy = {desk.site.net.url()}\n")
+    desk.write("firm-made")
+
+    desk.run("env", "create", CRANE_TOKEN_PYTHON=token, HTTPS_PROXY="", **desk.indexes)
+
+    assert desk.installed() == {"firm_made-1.0"}
+    assert desk.mentions(token) == []
