@@ -54,7 +54,6 @@ firm = ["1.0", "2.0"]
 """
 
 
-@each_version
 def test_where_an_index_is_named(desk: HatchDesk) -> None:
     """In pyproject.toml's own variables, for a matrix; and in the files of pip and of uv."""
     desk.site.add_private("firm-lib", "1.0")
@@ -90,6 +89,14 @@ def test_where_an_index_is_named(desk: HatchDesk) -> None:
     )
     desk.run("env", "create", HATCH_ENV_TYPE_VIRTUAL_UV_PATH=str(desk.program.with_name("uv")))
     assert desk.installed("app") == {"firm_lib-1.0"}
+    # Another index than PyPI has the higher version.
+    desk.site.add_public("firm-lib", "9.0")
+    for name in ("pip", "uv"):
+        desk.run("env", "prune")
+        desk.write("firm-lib", more=f'installer = "{name}"')
+        url, best = desk.site.public_url, "unsafe-best-match"
+        desk.run("env", "create", PIP_INDEX_URL=url, UV_INDEX_URL=url, UV_INDEX_STRATEGY=best)
+        assert desk.installed("app") == {"firm_lib-2.0"}
     # A file of the index alone, by its URL.
     for name in ("pip", "uv"):
         desk.run("env", "prune")
@@ -182,10 +189,9 @@ assert not [line for line in lines if b"@127.0.0.1" in line]
 def test_what_a_build_sees(desk: HatchDesk, realm: Realm) -> None:
     """No login, and no secret in the list of processes, even if pip's files name a proxy."""
     token = log_in(desk.machine.user, realm)
-    desk.site.add_private("firm-build")
-    make_built_sdist(
-        desk.site.private / "firm-made", "firm-made", build_requires=["firm-build"], prologue=SEES
-    )
+    # pip 26 hands a proxy that it was given on to the pip of a build, as an argument.
+    for name, needs in (("firm-build", []), ("firm-made", ["firm-build"])):
+        make_built_sdist(desk.site.private / name, name, build_requires=needs, prologue=SEES)
     config = desk.machine.user.home / ".config" / "pip" / "pip.conf"
     config.parent.mkdir()
     config.write_text(f"[global]\nproxy = {desk.site.net.url()}\n")
