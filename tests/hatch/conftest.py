@@ -8,14 +8,13 @@ import pytest
 from forward.rig import Site
 from hatch.kit import NEWEST, HatchDesk, Hatches
 from idp.oidc import Realm
-from pdm.conftest import net, pypi, site
 from poetry.pypi import PyPI
 from run.kit import Machine
 from support.pips import log_in, register
 from support.tooling import toolbox
 from support.world import User
 
-__all__ = ["net", "pypi", "site", "toolbox"]
+__all__ = ["toolbox"]
 
 
 @pytest.fixture(scope="session")
