@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PACKAGES = Path(__file__).resolve().parent.parent / "packages"
 POETRY = clients.POETRY
+HATCH = ("hatch==1.18.2",)
 CORE = ("-e", str(PACKAGES / "core"))
 WITH_PLUGIN = (*POETRY, *CORE, "-e", str(PACKAGES / "poetry-plugin"))
 PDM_WITH_PLUGIN = (*clients.PDM, *CORE, "-e", str(PACKAGES / "pdm-plugin"))
@@ -50,9 +51,10 @@ DIRECT, COLD, WARM = "direct", "plugin, cold", "plugin, warm"
 
 def run(rounds: int) -> Results:
     """Measure in turn, so that a busy machine is busy for all."""
-    results = Results(versions=[program("nginx").version(), *POETRY, *clients.PDM])
-    with tempfile.TemporaryDirectory() as folder:
-        _cost(Path(folder), rounds * RUNS_PER_ROUND, results)
+    results = Results(versions=[program("nginx").version(), *POETRY, *clients.PDM, *HATCH])
+    for idle in IDLES:
+        with tempfile.TemporaryDirectory() as folder:
+            _cost(idle, Path(folder), rounds * RUNS_PER_ROUND, results)
     CACHE.mkdir(parents=True, exist_ok=True)
     # On the cache's own file system, so that wheels can be linked there.
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
@@ -66,42 +68,65 @@ def run(rounds: int) -> Results:
 # --- a project that uses no registered index
 
 
-def _cost(folder: Path, count: int, results: Results) -> None:
+@dataclass(frozen=True)
+class Idle:
+    """A command that asks no index, of a tool without its plugin and with it."""
+
+    command: tuple[str, ...]
+    bare: tuple[str, ...]
+    plugin: str
+
+
+IDLES = (
+    Idle(("poetry", "check"), POETRY, "poetry-plugin"),
+    Idle(("pdm", "info", "--where"), clients.PDM, "pdm-plugin"),
+    Idle(("hatch", "status"), HATCH, "hatch-plugin"),
+)
+
+
+def _cost(tool: Idle, folder: Path, count: int, results: Results) -> None:
     (folder / "pyproject.toml").write_text(PROJECT)
     empty, registered = folder / "empty", folder / "registered"
     for home in (empty, registered):
         home.mkdir()
     register(registered, "http://127.0.0.1:9/bench")
+    name = tool.command[0]
+    # Both are installed in the same way.
+    loaded = (*tool.bare, *CORE, "-e", str(PACKAGES / tool.plugin))
     ways = {
-        BARE: ("poetry", POETRY, empty),
-        PLUGIN: ("poetry-crane", WITH_PLUGIN, empty),
-        IDLE: ("poetry-crane", WITH_PLUGIN, registered),
+        BARE: (name, tool.bare, empty),
+        PLUGIN: (f"{name}-crane", loaded, empty),
+        IDLE: (f"{name}-crane", loaded, registered),
     }
     measures = {
-        name: partial(_check, environment(env, *requirements), home, folder)
-        for name, (env, requirements, home) in ways.items()
+        way: partial(_timed, tool.command, environment(env, *requirements), home, folder)
+        for way, (env, requirements, home) in ways.items()
     }
-    seconds: dict[str, list[float]] = {name: [] for name in measures}
+    seconds: dict[str, list[float]] = {way: [] for way in measures}
     for number in range(-1, count):  # the first round warms the disk's cache
-        for name in in_turn(list(measures), number):
-            taken = measures[name]()
+        for way in in_turn(list(measures), number):
+            taken = measures[way]()
             if number >= 0:
-                seconds[name].append(taken)
-    for name in (PLUGIN, IDLE):
+                seconds[way].append(taken)
+    for way in (PLUGIN, IDLE):
         # As for `start`: the best run counts, since a busy machine only ever adds.
-        more = min(seconds[name]) - min(seconds[BARE])
-        note = f"medians {median(seconds[name]):.3f} and {median(seconds[BARE]):.3f} s"
-        what = f"plugins, poetry check, {name}: above {BARE}"
+        more = min(seconds[way]) - min(seconds[BARE])
+        note = f"medians {median(seconds[way]):.3f} and {median(seconds[BARE]):.3f} s"
+        what = f"plugins, {' '.join(tool.command)}, {way}: above {BARE}"
         results.add(Row(what, more, "s", at_most=0.02, note=note))
 
 
-def _check(programs: Path, home: Path, folder: Path) -> float:
+def _timed(command: tuple[str, ...], programs: Path, home: Path, folder: Path) -> float:
     kept = {name: os.environ[name] for name in clients.KEPT if name in os.environ}
-    environ = {**kept, **crane_environment(home), "POETRY_KEYRING_ENABLED": "false"}
+    environ = {
+        **kept, **crane_environment(home), "POETRY_KEYRING_ENABLED": "false",
+        "PDM_CHECK_UPDATE": "false", "PDM_PYTHON": str(programs / "python"), "HOME": str(home),
+    }  # fmt: skip
     start = time.perf_counter()
     subprocess.run(
-        [programs / "poetry", "check"], check=True, capture_output=True, env=environ, cwd=folder
-    )
+        [programs / command[0], *command[1:]],
+        check=True, capture_output=True, env=environ, cwd=folder,
+    )  # fmt: skip
     return time.perf_counter() - start
 
 
