@@ -49,7 +49,8 @@ def test_a_wheel_and_its_sdist(desk: Desk, tmp_path: Path) -> None:
     assert files[wheel.name]["core-metadata"]
     assert desk.gate.get(f"{served}.metadata").content == wheel_metadata(wheel)
     spools = desk.home.paths.cache / "spool"
-    assert not list(spools.iterdir())
+    # A download into the cache may still be under way there.
+    until(lambda: not list(spools.iterdir()))
 
 
 def test_a_page_that_the_index_lets_us_keep_is_asked_for_anew(desk: Desk, tmp_path: Path) -> None:
