@@ -97,10 +97,17 @@ def test_where_an_index_is_named(desk: HatchDesk) -> None:
         url, best = desk.site.public_url, "unsafe-best-match"
         desk.run("env", "create", PIP_INDEX_URL=url, UV_INDEX_URL=url, UV_INDEX_STRATEGY=best)
         assert desk.installed("app") == {"firm_lib-2.0"}
+    # A source of Hatch's own, from 1.18 on.
+    source = f'[tool.hatch.envs.default.sources]\nfirm-lib = {{ index = "{desk.site.index_url}" }}'
+    desk.run("env", "prune")
+    (config / "pip" / "pip.conf").rename(config / "pip.conf")
+    desk.write("firm-lib", more=source)
+    desk.run("env", "create")
+    assert desk.installed("app") == {"firm_lib-2.0"}
     # A file of the index alone, by its URL.
+    (config / "uv" / "uv.toml").unlink()
     for name in ("pip", "uv"):
         desk.run("env", "prune")
-        (config / name / ("pip.conf" if name == "pip" else "uv.toml")).unlink()
         file = f"{desk.site.index_url}/firm-lib/firm_lib-2.0-py3-none-any.whl"
         desk.write(f"firm-lib @ {file}", more=f'installer = "{name}"')
         desk.run("env", "create")

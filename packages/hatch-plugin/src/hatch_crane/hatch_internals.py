@@ -115,7 +115,7 @@ class Surroundings:
 def readable() -> Iterator[None]:
     """Raise an error of ours as one that Hatch's command line shows in one line.
 
-    Unlike an exit it lets Hatch remove the environment that is half made (from 1.16 on).
+    Unlike an exit it lets Hatch remove the environment that is half made (1.18).
     """
     try:
         yield
