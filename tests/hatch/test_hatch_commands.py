@@ -50,68 +50,72 @@ installer = "{installer}"
 [tool.hatch.envs.{name}.env-vars]
 {variable} = "{index}"
 [[tool.hatch.envs.{name}.matrix]]
-firm = ["1.0", "2.0"]
+firm = {versions}
 """
 
 
-def test_where_an_index_is_named(desk: HatchDesk) -> None:
-    """In pyproject.toml's own variables, for a matrix; and in the files of pip and of uv."""
+def test_an_index_named_in_a_projects_or_an_installers_files(desk: HatchDesk) -> None:
+    """In the variables of a matrix's environments, pip.conf, and uv.toml with `authenticate`."""
     desk.site.add_private("firm-lib", "1.0")
     desk.site.add_private("firm-lib", "2.0")
+    # Where its index stands in PyPI's place for pip, it answers for PyPI's projects, too.
+    desk.site.add_private("firm-lib", "3.0", requires=["open-lib"])
+    desk.add_pypi("open-lib", "2.0")
     desk.add_pypi("firm-lib", "9.0")
-    desk.write(
-        "firm-lib==1.0",
-        more=MATRIX.format(
-            name="p", installer="pip", variable="PIP_INDEX_URL", index=desk.site.index_url
-        )
-        + MATRIX.format(
-            name="u", installer="uv", variable="UV_INDEX_URL", index=desk.site.index_url
-        ),
-    )
-    for name in "pu":
-        assert desk.run("run", f"{name}:python", "-c", "print('ran')").count("ran") == 2
-        assert desk.installed(f"{name}.1.0") == {"firm_lib-1.0"}
-        assert desk.installed(f"{name}.2.0") == {"firm_lib-2.0"}
+    index = desk.site.index_url
+    matrices = (
+        MATRIX.format(name="p", installer="pip", variable="PIP_INDEX_URL", index=index,
+                      versions=["3.0"]),
+        MATRIX.format(name="u", installer="uv", variable="UV_INDEX_URL", index=index,
+                      versions=["1.0", "2.0"]),
+    )  # fmt: skip
+    desk.write("firm-lib==1.0", more="".join(matrices))
+    desk.run("run", "p:python", "-c", "")
+    assert desk.installed("p.3.0") == {"firm_lib-3.0", "open_lib-2.0"}
+    assert desk.run("run", "u:python", "-c", "print('ran')").count("ran") == 2
+    assert desk.installed("u.1.0") == {"firm_lib-1.0"}
+    assert desk.installed("u.2.0") == {"firm_lib-2.0"}
     assert "firm-lib==1.0" in desk.run("dep", "show", "requirements", "-e")
 
     config = desk.machine.user.home / ".config"
     (config / "pip").mkdir()
     # A proxy in pip's files beats the environment's; here it is the one that leads out.
     (config / "pip" / "pip.conf").write_text(
-        f"[global]\nextra-index-url = {desk.site.index_url}\nproxy = {desk.site.net.url()}\n"
+        f"[global]\nextra-index-url = {index}\nproxy = {desk.site.net.url()}\n"
     )
     desk.run("env", "create", HTTPS_PROXY="")
     assert desk.installed("app") == {"firm_lib-1.0"}
     desk.run("env", "prune")
     (config / "uv").mkdir()
     (config / "uv" / "uv.toml").write_text(
-        f'[[index]]\nname = "firm"\nurl = "{desk.site.index_url}"\nauthenticate = "always"\n'
+        f'[[index]]\nname = "firm"\nurl = "{index}"\nauthenticate = "always"\n'
     )
     desk.run("env", "create", HATCH_ENV_TYPE_VIRTUAL_UV_PATH=str(desk.program.with_name("uv")))
     assert desk.installed("app") == {"firm_lib-1.0"}
-    # Another index than PyPI has the higher version.
+    assert desk.pypi.asked("firm-lib") == []
+
+
+def test_an_index_named_in_a_command(desk: HatchDesk) -> None:
+    """Beside another one than PyPI; by a source of Hatch's (1.18); and by a file's URL alone."""
+    desk.site.add_private("firm-lib")
+    desk.add_pypi("firm-lib", "9.0")
     desk.site.add_public("firm-lib", "9.0")
     for name in ("pip", "uv"):
-        desk.run("env", "prune")
         desk.write("firm-lib", more=f'installer = "{name}"')
         url, best = desk.site.public_url, "unsafe-best-match"
-        desk.run("env", "create", PIP_INDEX_URL=url, UV_INDEX_URL=url, UV_INDEX_STRATEGY=best)
-        assert desk.installed("app") == {"firm_lib-2.0"}
-    # A source of Hatch's own, from 1.18 on.
+        desk.run("env", "create", PIP_INDEX_URL=url, UV_INDEX_URL=url, UV_INDEX_STRATEGY=best,
+                 **desk.indexes)  # fmt: skip
+        assert desk.installed() == {"firm_lib-1.0"}
+        desk.run("env", "prune")
     source = f'[tool.hatch.envs.default.sources]\nfirm-lib = {{ index = "{desk.site.index_url}" }}'
-    desk.run("env", "prune")
-    (config / "pip" / "pip.conf").rename(config / "pip.conf")
     desk.write("firm-lib", more=source)
     desk.run("env", "create")
-    assert desk.installed("app") == {"firm_lib-2.0"}
-    # A file of the index alone, by its URL.
-    (config / "uv" / "uv.toml").unlink()
-    for name in ("pip", "uv"):
-        desk.run("env", "prune")
-        file = f"{desk.site.index_url}/firm-lib/firm_lib-2.0-py3-none-any.whl"
-        desk.write(f"firm-lib @ {file}", more=f'installer = "{name}"')
-        desk.run("env", "create")
-        assert desk.installed("app") == {"firm_lib-2.0"}
+    assert desk.installed() == {"firm_lib-1.0"}
+    desk.run("env", "prune")
+    file = f"{desk.site.index_url}/firm-lib/firm_lib-1.0-py3-none-any.whl"
+    desk.write(f"firm-lib @ {file}", more='installer = "uv"')
+    desk.run("env", "create")
+    assert desk.installed() == {"firm_lib-1.0"}
     assert desk.pypi.asked("firm-lib") == []
 
 

@@ -111,13 +111,17 @@ print(sorted(name for name in sys.modules if "crane" in name))
 OTHERS = "import sys; print([n for n in sys.modules if 'crane' in n], sys.meta_path)"
 
 
-@each_version
-def test_what_is_loaded_where_there_is_no_index(fresh: HatchDesk) -> None:
-    """Of a start, of an installer's, and of other programs; benchmarks/plugins.py has the times."""
-    fresh.write()
-    python = str(fresh.program.with_name("python"))
+@pytest.mark.parametrize("whose", ["fresh", "unknown"])
+def test_what_is_loaded_where_there_is_no_index(request: pytest.FixtureRequest, whose: str) -> None:
+    """At the start and at an installer's; with none registered, or one that is not named here.
 
-    loaded = fresh.run("-c", LOADED, program=fresh.program.with_name("python"))
+    benchmarks/plugins.py has the times.
+    """
+    desk: HatchDesk = request.getfixturevalue(whose)
+    desk.write()
+    python = desk.program.with_name("python")
+
+    loaded = desk.run("-c", LOADED, program=python)
 
     assert "hatch_crane.route" in loaded
     for part in ("clients.project_route", "config", "agent", "gateway", "auth"):

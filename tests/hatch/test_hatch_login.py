@@ -17,7 +17,7 @@ def private(unknown: HatchDesk) -> HatchDesk:
     del unknown.machine.user.variables["CI"]
     unknown.site.add_private("firm-lib")
     unknown.add_pypi("firm-lib", "9.0")
-    unknown.write("firm-lib")
+    unknown.write("firm-lib", more='installer = "uv"')  # the quick one
     return unknown
 
 

@@ -44,7 +44,7 @@ class Route:
 
         Asks for a login, if need be. Raises a `CraneError`.
         """
-        if not self._may_concern(around.folder):
+        if not self._may_concern(around.folder, arguments, environ):
             yield None
             return
         from hatch_crane.runs import run_of
@@ -79,7 +79,7 @@ class Route:
 
     def names_registered(self, folder: Path) -> bool:
         """Whether a project seems to name a registered index, wherever."""
-        if not self._may_concern(folder):
+        if not self._may_concern(folder, (), self.environ):
             return False
         from pathlib import Path as AnyPath
 
@@ -91,8 +91,16 @@ class Route:
         known = self.registered
         return bool(known.configuration.named_by(urls)) or any(map(known.may_name, urls))
 
-    def _may_concern(self, folder: Path) -> bool:
-        return self.paths.config_file.exists() or bool(crane_table(folder))
+    def _may_concern(
+        self, folder: Path, arguments: Sequence[str], environ: Mapping[str, str]
+    ) -> bool:
+        """Whether to look any closer, which costs what a whole small project takes."""
+        from hatch_crane import glance
+
+        hosts = glance.registered_hosts(self.paths.config_file)
+        if hosts is None or (hosts and glance.mentions(hosts, folder, arguments, environ)):
+            return True
+        return "crane" in glance.text(folder / "pyproject.toml") and bool(crane_table(folder))
 
     def _project_route(self, named: Named, around: Surroundings) -> ProjectRoute:
         """Return the route of these sources; a project that names an index is heard first."""

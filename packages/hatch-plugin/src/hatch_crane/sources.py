@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from crane_core.clients.pip_arguments import PipCommand
 from crane_core.clients.uv_indexes import UvCommand
 from crane_core.urls import within
+from hatch_crane.glance import LISTS, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from crane_core.config.model import Configuration
 
 PYPI = "https://pypi.org/simple"
-LARGEST = 16 << 20  # bytes of a lock file that is looked into
-LISTS = (".txt", ".in", ".toml")  # files of requirements, and lock files
 _URL = re.compile(r"https?://[^\s\"'<>;,\]\[]+")
 _REFERENCE = re.compile(r"@\s*(https?://[^\s\"';,]+)")  # PEP 508: NAME @ URL
 
@@ -103,10 +102,10 @@ def named_by_project(
     folder: Path, environ: Mapping[str, str], configured: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return every URL that may name an index of a project, for the commands about logins."""
-    texts = [_text(folder / name) for name in ("pyproject.toml", "hatch.toml")]
+    written = [text(folder / name) for name in ("pyproject.toml", "hatch.toml")]
     pip = PipRequest(("install", "x"), environ, configured)
     uv = named_by_uv(UvCommand(("pip", "install"), environ, folder))
-    return (*pip.indexes, *uv.indexes, *(url for text in texts for url in _URL.findall(text)))
+    return (*pip.indexes, *uv.indexes, *(url for one in written for url in _URL.findall(one)))
 
 
 def _files(arguments: Sequence[str], folder: Path) -> Iterator[str]:
@@ -114,13 +113,5 @@ def _files(arguments: Sequence[str], folder: Path) -> Iterator[str]:
     for argument in arguments:
         yield from _URL.findall(argument)
         if argument.endswith(LISTS):
-            yield from _URL.findall(_text(folder / argument))
-    yield from _REFERENCE.findall(_text(folder / "pyproject.toml"))
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(LARGEST).decode("utf-8", "replace")
-    except OSError:
-        return ""
+            yield from _URL.findall(text(folder / argument))
+    yield from _REFERENCE.findall(text(folder / "pyproject.toml"))

@@ -48,7 +48,7 @@ def read_pip_configuration(environ: Mapping[str, str], home: Path) -> dict[str, 
 def _read_all(environ: Mapping[str, str], home: Path) -> Iterator[dict[str, dict[str, str]]]:
     """Yield the sections of each file."""
     if environ.get("PIP_CONFIG_FILE") != os.devnull:
-        yield from map(_read, filter(Path.is_file, _paths(environ, home)))
+        yield from map(_read, filter(Path.is_file, pip_files(environ, home)))
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
@@ -62,7 +62,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
     return {section: dict(parser.items(section)) for section in parser.sections()}
 
 
-def _paths(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
+def pip_files(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
     """Yield where pip looks, what counts more later (pip's documentation, "Configuration")."""
     if sys.platform == "win32":
         yield Path(environ.get("PROGRAMDATA", r"C:\ProgramData"), "pip", "pip.ini")

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crane_core.urls import names_index
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -60,6 +58,8 @@ class UvCommand:
 
         It gets no further than the gateway, which shows the token in its place.
         """
+        from crane_core.urls import names_index
+
         found: dict[str, str] = {}
         for settings in self._settings:
             for index in _listed(settings):
@@ -81,15 +81,27 @@ class UvCommand:
     @cached_property
     def _settings(self) -> list[dict[str, Any]]:
         """The settings of each of uv's files, what counts more first."""
-        if named := self.environ.get("UV_CONFIG_FILE"):
-            return [read_toml(Path(named))]
         found = []
-        # A workspace's root stands above its members, and its settings count for all.
-        for above in (self.folder, *self.folder.parents):
-            project = _table(read_toml(above / "pyproject.toml"), "tool")
-            found += [_table(project, "uv"), read_toml(above / "uv.toml")]
-        home = Path(self.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        return [*found, read_toml(home / "uv" / "uv.toml"), read_toml(Path("/etc/uv/uv.toml"))]
+        for path in filter(Path.is_file, uv_files(self.environ, self.folder)):
+            settings = read_toml(path)
+            if path.name == "pyproject.toml":
+                settings = _table(_table(settings, "tool"), "uv")
+            found.append(settings)
+        return found
+
+
+def uv_files(environ: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    """Yield where uv looks for settings when it is started in a folder, what counts more first."""
+    if named := environ.get("UV_CONFIG_FILE"):
+        yield Path(named)
+        return
+    # A workspace's root stands above its members, and its settings count for all.
+    for above in (folder, *folder.parents):
+        yield above / "pyproject.toml"
+        yield above / "uv.toml"
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    yield home / "uv" / "uv.toml"
+    yield Path("/etc/uv/uv.toml")
 
 
 def option_values(arguments: Sequence[str], options: Sequence[str]) -> Iterator[str]:
