@@ -32,6 +32,9 @@ def test_environments(desk: HatchDesk, installer: str) -> None:
     assert seen
     assert not any({"authorization", "proxy-authorization"} & set(headers) for headers in seen)
     assert not any(r.header("proxy-authorization") for r in desk.site.crane.requests)
+    # A script is the user's own: it gets nothing of crane's.
+    script = "import os; print('gone' if 'CRANE_VIEW' not in os.environ else os.environ)"
+    assert "gone" in desk.run("run", "python", "-c", script, **desk.indexes)
     # The view has ended with the installer.
     assert desk.machine.status()[0]["views"] == []
     assert desk.machine.bundles() == []
@@ -169,10 +172,14 @@ def test_hatchs_own_environments(desk: HatchDesk, version: str) -> None:
     assert "firm_lib" in desk.run("test", **desk.indexes)
     assert "firm_lint" in desk.run("fmt", "--check", **desk.indexes)
     if version == NEWEST:
-        desk.run("env", "lock", "default", "--export", "pylock.own.toml", **desk.indexes)
-        lock = (desk.project / "pylock.own.toml").read_text()
-        assert f"{desk.site.index_url}/firm-lib/firm_lib-1.0-py3-none-any.whl" in lock
-        assert "127.0.0.1" not in lock
+        for installer in ("uv", "pip"):
+            desk.run("env", "prune")  # uv makes environments without pip
+            desk.write("firm-lib", more=f'installer = "{installer}"')
+            desk.run("env", "lock", "default", "--export", "pylock.own.toml", **desk.indexes)
+            lock = (desk.project / "pylock.own.toml").read_text()
+            assert f"{desk.site.index_url}/firm-lib/firm_lib-1.0-py3-none-any.whl" in lock
+            assert "127.0.0.1" not in lock
+            (desk.project / "pylock.own.toml").unlink()
     assert desk.pypi.asked("firm-") == []
 
 
