@@ -49,17 +49,22 @@ def test_the_prompt_comes_first_and_hatch_goes_on(private: HatchDesk) -> None:
 
 @each_version
 def test_at_a_terminal(private: HatchDesk) -> None:
-    """With Hatch's spinner; the prompt stands whole, and nothing turns above it."""
+    """The prompt stands whole, with no spinner above it; the shell gets nothing of crane's."""
     child = pexpect.spawn(
-        str(private.program), ["env", "create"],
+        str(private.program), ["shell", "--name", "bash", "--path", "bash"],
         env=private.environ(TERM="xterm", **private.indexes),
         cwd=str(private.project), encoding="utf-8", dimensions=(40, 200), timeout=60,
     )  # fmt: skip
     child.expect("Syncing dependencies")
     child.expect("To log in to python")
     child.expect("Ctrl-C gives up")
-    child.expect(pexpect.EOF)
+    child.expect(r"\(app\)")
     assert "Syncing" not in child.before  # it is drawn again several times a second
+    child.sendline(
+        'python -c \'import firm_lib, os; print(len("four"), "CRANE_VIEW" in os.environ)\'; exit'
+    )
+    child.expect("4 False")
+    child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
     assert private.installed() == {"firm_lib-1.0"}
