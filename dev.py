@@ -106,7 +106,7 @@ def everything(*pytest: str) -> None:
     chosen = " and ".join(f"not {marker}" for marker in missing)
     try:
         # Tests wait a third of their time: for a process to start, for another one to answer.
-        workers = str((os.cpu_count() or 2) * 3 // 2)
+        workers = str((os.cpu_count() or 2) * 2)
         run(*pytest, "-n", workers, "--dist", "loadgroup", "-m", chosen)
     finally:
         # Last, so that nobody takes what was left out for passed.

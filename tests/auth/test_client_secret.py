@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from idp.oidc import Idp, Realm
+from run.kit import until
 from support.world import CRANE, SECONDS, User, World
 
 from crane_core.config.model import Index
@@ -212,8 +213,9 @@ def test_it_stands_in_no_process_list(service: User, realm: Realm, step: str) ->
         else:
             process.stdin.write(secret[:3])  # it reads, and goes on reading
             process.stdin.flush()
-        seen = b"".join(_read(Path("/proc") / str(process.pid) / n) for n in ("cmdline", "environ"))
-        assert b"crane" in seen
+        # At the very moment of its start there is nothing to see.
+        until(lambda: b"crane" in _read(Path("/proc", str(process.pid), "cmdline")))
+        seen = b"".join(_read(Path("/proc", str(process.pid), n)) for n in ("cmdline", "environ"))
         assert secret.encode() not in seen
         realm.release()
         process.communicate(secret[3:] + "\n" if step == "storing" else None, timeout=SECONDS)

@@ -66,11 +66,11 @@ def said_by(answer: raw.Raw) -> dict[str, Any]:
 
 
 def test_an_upload_gets_the_token_and_not_the_tools_login(odd: Rig, home: Home) -> None:
-    """As twine sends it: to the index's folder, with a login that it was given."""
+    """As a Crane server takes it: at the file's own path; with a login that the tool was given."""
     body = b"x" * 100_000
     with raw.secure(odd, odd.open(), "odd.test:443") as tls:
         head = (
-            f"POST /python/?a=b HTTP/1.1\r\nhost: odd.test\r\n{OWN}\r\ncookie: c=d\r\n"
+            f"POST /python/lib/x.whl?a=b HTTP/1.1\r\nhost: odd.test\r\n{OWN}\r\ncookie: c=d\r\n"
             f"content-type: multipart/form-data; boundary=x\r\nuser-agent: twine/6\r\n"
             f"x-hop: 1\r\nconnection: close, x-hop\r\ncontent-length: {len(body)}\r\n\r\n"
         )
@@ -78,7 +78,7 @@ def test_an_upload_gets_the_token_and_not_the_tools_login(odd: Rig, home: Home) 
         answer = raw.Raw(raw.read_all(tls))
     said = said_by(answer)
     assert answer.status == 201
-    assert said["target"] == "/python/?a=b"
+    assert said["target"] == "/python/lib/x.whl?a=b"
     assert said["sha256"] == hashlib.sha256(body).hexdigest()
     logins = [v for k, v in said["headers"] if k == "authorization"]
     assert len(logins) == 1

@@ -79,7 +79,7 @@ FILE = head_of("b", "content", "a.whl")
         (FILE + b"data", "broke off"),
         (b"rubbish", "cannot be read"),
         (head_of("b", "x") + b"1\r\n--b--\r\n", "has no file"),
-        (head_of("b", "content") + b"1\r\n--b--\r\n", "has no file"),
+        (head_of("b", "content") + b"1\r\n--b--\r\n", "without a file name"),
         (FILE + b"1\r\n" + FILE + b"2\r\n--b--\r\n", "two files"),
         (b"--b\r\n" + b"x: y\r\n" * 100 + b"\r\n1\r\n--b--\r\n", "cannot be read"),
         (b"--b\r\nx: " + b"y" * 100_000, "cannot be read"),

@@ -50,7 +50,8 @@ def publish(
         way = ProjectRoute(registered, Sources((url,)), person).way(url)
         assert way is not None  # it is registered
     # A name and a password, lest Hatch asks for them; the agent puts the login in their place.
-    more = {"repo": url, "user": "crane", "auth": "crane"}
+    # Hatch hides these two wherever they stand in what it prints.
+    more = {"repo": url, "user": "no-name-is-needed", "auth": "no-password-is-needed"}
     with uploading_by(way):
         original(artifacts, {n: v for n, v in options.items() if n not in REFUSED} | more)
 

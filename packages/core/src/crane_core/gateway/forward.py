@@ -19,11 +19,12 @@ from crane_core.gateway.finished import FinishedAnswers
 from crane_core.gateway.guard import METHODS, single_headers
 from crane_core.gateway.own_metadata import SUFFIX
 from crane_core.gateway.owners import Unread, Withheld
-from crane_core.gateway.passthrough import target_url
+from crane_core.gateway.passthrough import Body, target_url
 from crane_core.gateway.places import Elsewhere, place_below
 from crane_core.gateway.responses import header, send_redirect
 from crane_core.gateway.targets import plain
-from crane_core.gateway.uploads.places import upload_index
+from crane_core.gateway.uploads.kinds import OFF
+from crane_core.gateway.uploads.places import switched_off, upload_index
 from crane_core.urls import origin_of, within
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from crane_core.index.source import PrivateIndex
     from crane_core.urls import Origin
 
+READING = METHODS | {"OPTIONS"}
 # PyPI's JSON API, as Poetry asks it; mirrors have it beside their simple index.
 _JSON_API = re.compile(r"/(?:.*/)?pypi/([^/]+)(?:/[^/]+)?/json/?")
 # As pip-tools asks it, for hashes, beside each index that it is given.
@@ -152,6 +154,8 @@ class OpenedOrigin:
         if (index := upload_index(request.scope, url, self._uploads.indexes)) is not None:
             await self._uploads.publishing.take(request, receive, index, url)
             return
+        if await self._is_ruled_out(request, receive, url):
+            return
         reads = request.scope["method"] in METHODS
         for registered in self._registered:
             prefix = registered.index.token_prefix
@@ -165,6 +169,19 @@ class OpenedOrigin:
         is_json = bool(self._registered) and self._json_of(_resolved(request.path))
         asks = not is_json or bool(header(request.scope, b"authorization"))
         await self._relay.send(request, receive, self.origin, shows_challenge=asks)
+
+    async def _is_ruled_out(self, request: Request, receive: Receive, url: str) -> bool:
+        """Refuse what may change an index to which nothing is to be published."""
+        if request.scope["method"] in READING:
+            return False
+        closed = (i for i in self._uploads.indexes if i.publish == OFF and i.covers(url))
+        if (index := next(closed, None)) is None:
+            return False
+        body = Body(request.scope, receive)
+        await body.discard()
+        text = f"crane: {switched_off(index)}"
+        await request.problem(403, text, closing=not body.is_complete)
+        return True
 
     def _json_of(self, path: str) -> str | None:
         """Return the project for whose JSON a path asks, None if it is for something else."""

@@ -172,7 +172,9 @@ async def machinery(
             offline=settings.offline,
         )
         publications = Publications(builder, pages, provenance)
-        publishing = _publishing(upload_wires, tokens, builder, publications, monitor, paths)
+        publishing = _publishing(
+            upload_wires, tokens, builder, publications, monitor, paths, offline=settings.offline
+        )
         given_again = Counter()
         tools = Tools(
             pages=PageWriter(metadata, provenance),
@@ -217,14 +219,16 @@ def _publishing(
     publications: Publications,
     observer: Observer,
     paths: Paths,
+    *,
+    offline: bool,
 ) -> Publishing:
     courier = Courier(wires.for_relay, tokens)
     folder = builder.folder_of
-    # Beside the cache's own: what a killed process leaves there is tidied away with it.
+    # Beside the cache's own.
     spools = paths.cache / "spool"
     return Publishing(
         Kinds(courier), CraneSink(courier, folder), WarehouseSink(courier), publications, observer,
-        spools,
+        spools, offline,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from crane_core.gateway.uploads.form import value_of
 from crane_core.gateway.uploads.refusal import UploadRefused
@@ -52,7 +52,7 @@ def distribution_of(filename: str) -> Distribution:
     name, version = _parts_of(filename)
     try:
         return Distribution(filename, canonicalize_name(name, validate=True), Version(version))
-    except (ValueError, InvalidVersion):
+    except ValueError:  # InvalidName, InvalidVersion
         raise _no_name(filename) from None
 
 
@@ -125,5 +125,5 @@ def read_metadata(distribution: Distribution, path: Path) -> bytes:
 def _is_version(text: str, wanted: Version) -> bool:
     try:
         return Version(text) == wanted
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of thousands of digits
         return False

@@ -115,10 +115,13 @@ class FormReader:
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         filename = options.get(b"filename")
         self._filename = None if filename is None else filename.decode("utf-8", "replace")
-        self._is_file = self._name == CONTENT and self._filename is not None
+        self._is_file = self._name == CONTENT
         if self._is_file:
+            # Which of two an index takes depends on its parser.
             if self._had_file:
-                raise UploadRefused(400, "the upload form has two files")
+                raise UploadRefused(400, f"the upload form has two files (parts named {CONTENT})")
+            if self._filename is None:
+                raise UploadRefused(400, f"the upload form has a {CONTENT} without a file name")
             self._had_file = True
             self._user.file_begins(self._filename or "")
 
@@ -150,10 +153,13 @@ def boundary_of(content_type: bytes) -> bytes | None:
 
 
 def value_of(parts: Sequence[Part], name: str) -> str | None:
-    """Return the only value of a field, None if there is none; raises `UploadRefused` for two."""
-    found = [part for part in parts if part.name == name and part.filename is None]
-    if len(found) > 1:
-        raise UploadRefused(400, f"the upload form has {name} twice")
+    """Return the only value of a field, None if there is none.
+
+    Raises `UploadRefused` for two, and for one that an index may take for a file.
+    """
+    found = [part for part in parts if part.name == name]
+    if len(found) > 1 or any(part.filename is not None for part in found):
+        raise UploadRefused(400, f"the upload form has {name} twice, or as a file")
     return found[0].text if found else None
 
 

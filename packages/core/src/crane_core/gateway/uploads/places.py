@@ -20,7 +20,7 @@ BELOW = ("/legacy", "/upload", "/simple")
 
 def is_form(scope: dict[str, Any]) -> bool:
     """Whether a request may be an upload in the legacy form, by its head."""
-    if scope["method"] != "POST" or scope["query_string"]:
+    if scope["method"] != "POST":
         return False
     return boundary_of(header(scope, b"content-type")) is not None
 
@@ -33,7 +33,8 @@ def upload_index(scope: dict[str, Any], url: str, indexes: Iterable[Index]) -> I
     if not is_form(scope):
         return None
     try:
-        wanted = canonical(url)
+        # With a query it would be none to a reader of URLs, and one to the index.
+        wanted = canonical(url.partition("?")[0])
     except InvalidURL:
         return None
     matching = [index for index in indexes if wanted in _places(index)]
@@ -48,5 +49,17 @@ def _places(index: Index) -> Iterator[str]:
 
 
 def upload_target(index: Index, url: str | None) -> str:
-    """Return where a Warehouse-style index takes uploads; `url` is where the tool would send it."""
-    return index.upload_url or url or f"{index.token_prefix}/"
+    """Return where a Warehouse-style index takes uploads; `url` is where the tool would send it.
+
+    Never to the list of projects, whose URL tools that install are given.
+    """
+    if index.upload_url:
+        return index.upload_url
+    root = f"{index.token_prefix}/"
+    return root if url is None or url.rstrip("/").endswith("/simple") else url
+
+
+def switched_off(index: Index) -> str:
+    """Return what is said where uploads are ruled out."""
+    name = index.name
+    return f"publishing to {name} is switched off; run: crane index set {name} --publish auto"

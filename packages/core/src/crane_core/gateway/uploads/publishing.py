@@ -7,16 +7,16 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from crane_core.cache.spool import DiskSpool
-from crane_core.errors import CraneError, StorageError
+from crane_core.cache.spool import DiskSpool, tidy
+from crane_core.errors import CraneError, IndexUnreachable, StorageError
 from crane_core.gateway.answers import final_status
 from crane_core.gateway.events import Event
 from crane_core.gateway.passthrough import Body
 from crane_core.gateway.responses import header, send_bytes, status_of, to_ascii
 from crane_core.gateway.uploads.incoming import Incoming
 from crane_core.gateway.uploads.kinds import CRANE, OFF
-from crane_core.gateway.uploads.places import upload_target
-from crane_core.gateway.uploads.refusal import TEXT, Outcome, UploadRefused
+from crane_core.gateway.uploads.places import switched_off, upload_target
+from crane_core.gateway.uploads.refusal import FAILED, TEXT, Outcome, UploadRefused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -43,7 +43,10 @@ MOST_LENGTH = 16  # digits
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """Takes uploads for indexes. What waits for its checks is on the disk, in `folder`."""
+    """Takes uploads for indexes. What waits for its checks is on the disk, in `folder`.
+
+    `offline`, none is taken.
+    """
 
     kinds: Kinds
     crane: CraneSink
@@ -51,6 +54,7 @@ class Publishing:
     publications: Publications
     observer: Observer
     folder: Path
+    offline: bool = False
 
     async def take(
         self, request: Request, receive: Receive, index: Index, url: str | None = None
@@ -67,6 +71,8 @@ class Publishing:
             self.observer(Event("upload", request.path, problem=str(error)))
             request.connection.abort()
             return
+        except Exception as error:  # noqa: BLE001 - the tool is to hear of our own faults, too
+            outcome = Outcome(500, f"the upload broke: {type(error).__name__}")
         if not outcome.is_published:
             self.observer(Event("upload", request.path, problem=outcome.text))
         await _answer(request, outcome, closing=not body.is_complete)
@@ -75,7 +81,8 @@ class Publishing:
         self, request: Request, body: Body, index: Index, url: str | None
     ) -> Outcome:
         try:
-            kind = await self._kind_of(index)
+            self._require_wanted(request, index)
+            await asyncio.to_thread(tidy, self.folder)  # what a process left that was killed
             spool = DiskSpool(self.folder, NO_LIMIT, _never)
         except (CraneError, UploadRefused):
             await body.discard()
@@ -83,29 +90,29 @@ class Publishing:
         try:
             scope = request.scope
             incoming = Incoming(header(scope, b"content-type"), _length(scope), spool)
-            return await self._send(incoming, body, request, index, kind, url)
+            return await self._send(incoming, body, request, index, url)
         finally:
             await asyncio.to_thread(spool.discard)
 
-    async def _kind_of(self, index: Index) -> str:
-        kind = await self.kinds.of(index)
-        if kind == OFF:
-            name = index.name
-            text = f"publishing to {name} is switched off; see: crane index set {name} --publish"
-            raise UploadRefused(403, text)
-        return kind
+    def _require_wanted(self, request: Request, index: Index) -> None:
+        """Raise the reason for which nothing of an upload need be read."""
+        name = index.name
+        if index.publish == OFF:
+            raise UploadRefused(403, switched_off(index))
+        if self.offline:
+            raise IndexUnreachable(
+                f"offline, and {name} cannot take a file", hint="do it without --offline"
+            )
+        if request.scope["query_string"]:
+            raise UploadRefused(400, f"the URL of an upload to {name} has no query")
 
     async def _send(
-        self,
-        incoming: Incoming,
-        body: Body,
-        request: Request,
-        index: Index,
-        kind: str,
-        url: str | None,
+        self, incoming: Incoming, body: Body, request: Request, index: Index, url: str | None
     ) -> Outcome:
+        # At once: a tool that has sent all can be told to wait, whatever takes the time.
         intake = asyncio.create_task(incoming.receive(body))
         try:
+            kind = await self.kinds.of(index)
             await incoming.ready()
             if kind == CRANE:
                 outcome = await self.crane.send(index, incoming)
@@ -160,9 +167,15 @@ async def _patiently(request: Request, body: Body, work: Awaitable[Outcome]) -> 
 
 async def _answer(request: Request, outcome: Outcome, *, closing: bool) -> None:
     reason = to_ascii(f"crane: {outcome.text}")
-    if not 200 <= outcome.status < 300:
+    # An answer without a body would end before ours (204, 205); one about a proxy is not for tools.
+    status = 200 if outcome.is_published else {407: FAILED}.get(outcome.status, outcome.status)
+    if not outcome.is_published:
         request.connection.set_reason(reason)
-    headers = {"content-type": outcome.content_type, "cache-control": "no-store"}
+    kind = outcome.content_type
+    headers = {
+        "content-type": kind if kind.isascii() and kind.isprintable() else TEXT,
+        "cache-control": "no-store",
+    }
     if closing:
         headers["connection"] = "close"
     content = f"{reason}\n".encode()
@@ -170,7 +183,7 @@ async def _answer(request: Request, outcome: Outcome, *, closing: bool) -> None:
         content = outcome.body
     else:
         headers["content-type"] = TEXT
-    await send_bytes(request.send, request.scope, outcome.status, content, headers)
+    await send_bytes(request.send, request.scope, status, content, headers)
 
 
 def _length(scope: dict[str, Any]) -> int | None:
