@@ -44,7 +44,14 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 @pytest.fixture
 def app() -> Scripted:
-    return Scripted({"/python/": echo, "/elsewhere": echo, "/python/upload/x.txt": echo})
+    return Scripted(
+        {
+            "/python/": echo,
+            "/elsewhere": echo,
+            "/python/upload/x.txt": echo,
+            "/python/lib/x.whl": echo,
+        }
+    )
 
 
 @pytest.fixture
