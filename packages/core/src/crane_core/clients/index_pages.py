@@ -7,13 +7,15 @@ and would hide every later file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import tempfile
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from crane_core.errors import IndexUnreachable, NotFound
+from crane_core.errors import IndexUnreachable, NotFound, NotWritable
 from crane_core.files import storage_errors
 from crane_core.gateway.file_answers import WHOLE, require_file
 from crane_core.gateway.upstream import unreachable
@@ -24,7 +26,7 @@ from crane_core.index.source import PrivateIndex
 from crane_core.index.wheel_metadata import MAX_METADATA, dependencies_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from crane_core.clock import Clock
@@ -34,6 +36,30 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 SUFFIX = ".metadata"
+
+
+def require_writable(folder: Path, projects: Iterable[str]) -> None:
+    """Make the folder for pages, and raise `NotWritable` or `DiskFull` if no page can be there.
+
+    For before an upload: what is published stays so, whatever becomes of its page.
+    """
+    with _writing(folder, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    # A project's own is made with its page: the index may spell the project otherwise.
+    below = (folder / project for project in projects)
+    for place in (folder, *(path for path in below if path.exists())):
+        with _writing(place, folder), tempfile.TemporaryFile(dir=place):
+            pass
+
+
+@contextlib.contextmanager
+def _writing(path: Path, folder: Path) -> Iterator[None]:
+    try:
+        with storage_errors(path):
+            yield
+    except NotWritable as error:
+        error.hint = f"make {folder} writable for you, or name another: --index-pages DIR"
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +90,7 @@ class PageMaker:
         files = [await self._file(known[name], place, uploaded.get(name)) for name in sorted(known)]
         page = found.page.with_just(files)
         path = folder / unquote(place.rstrip("/").rpartition("/")[2]) / PAGE
-        with storage_errors(path):
+        with _writing(path, folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{PAGE}.new")
             temporary.write_bytes(page.to_html())

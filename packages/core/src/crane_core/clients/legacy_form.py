@@ -74,11 +74,14 @@ def form_of(path: Path, attestations: Sequence[Path] = ()) -> Form:
         digests = _digests(path)
         fields = [*_fixed(distribution), *digests, *_described(metadata)]
         if attestations:
-            fields.append(("attestations", json.dumps([_read_json(a) for a in attestations])))
+            attested = ", ".join(_read_json(path) for path in attestations)
+            fields.append(("attestations", f"[{attested}]"))
     except UploadRefused as refusal:
         raise NotPublished(refusal.text, hint="nothing was sent") from None
     except OSError as error:
-        raise NotPublished(f"{path} cannot be read: {error.strerror}") from None
+        raise NotPublished(
+            f"{path} cannot be read: {error.strerror}", hint="nothing was sent"
+        ) from None
     return Form(path, distribution, fields, dict(digests)["sha256_digest"])
 
 
@@ -125,8 +128,9 @@ def _text(value: str) -> str:
     return value.encode("ascii", "surrogateescape").decode("utf-8", "replace")
 
 
-def _read_json(path: Path) -> object:
+def _read_json(path: Path) -> str:
     try:
-        return json.loads(path.read_bytes())
-    except ValueError:
-        raise NotPublished(f"{path} is no attestation: it is no JSON") from None
+        return json.dumps(json.loads(path.read_bytes()))
+    except (ValueError, RecursionError) as error:
+        why = "it is no JSON" if isinstance(error, ValueError) else "it is nested too deeply"
+        raise NotPublished(f"{path} is no attestation: {why}", hint="nothing was sent") from None

@@ -59,18 +59,21 @@ class Uploader:
                 yield piece
                 advance(len(piece))
 
-        headers = {
-            "content-type": form.content_type,
-            "content-length": str(form.length),
-            "user-agent": USER_AGENT,
-        }
         try:
+            headers = {
+                "content-type": form.content_type,
+                "content-length": str(form.length),
+                "user-agent": USER_AGENT,
+            }
             answer = self._client.post(self._url, content=pieces(), headers=headers)
         except httpx2.TransportError as error:
             raise AgentTrouble(
                 f"crane's agent does not answer ({type(error).__name__})",
                 hint="run the command again; see also: crane agent status",
             ) from None
+        except OSError as error:
+            # The client's own failures are no OSError: it is the file, gone since it was checked.
+            raise NotPublished(f"{form.path} cannot be read: {error.strerror}") from None
         return _told(answer, form.path.name)
 
     def close(self) -> None:
