@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pexpect
+from idp.oidc import Realm
 from run.kit import Machine, says
+from support.pips import log_in, register
 from support.tooling import UV
 from support.world import CRANE, User, World
 
@@ -74,6 +76,65 @@ def test_what_is_there_and_what_is_broken(ada: Machine) -> None:
     assert "does not let you write firm-new" in done.stderr
 
 
+def test_what_cannot_be_read_is_said_in_one_line(ada: Machine) -> None:
+    """Before anything is sent; and so are the choice of an index, and where pages go."""
+    dist = ada.user.home / "dist"
+    wheel = make_wheel(dist, "firm-new", "1.0")
+    own = dist / f"{wheel.name}.publish.attestation"
+    own.write_text("[" * 100_000)
+    cases = {
+        ("a" * 300 + ".whl",): (2, "cannot be read: "),
+        (str(dist),): (36, "is no attestation: it is nested too deeply; nothing was sent"),
+        # A file has the folder's name, or its project's folder's.
+        (str(wheel), "--index-pages", str(wheel)): (8, f"make {wheel} writable for you"),
+        (str(wheel), "--index-pages", "pages"): (8, "or name another: --index-pages DIR"),
+    }
+    (ada.user.home / "pages").mkdir()
+    (ada.user.home / "pages" / "firm-new").touch()
+    for arguments, (code, words) in cases.items():
+        done = ada.user.crane("publish", *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (code, 1), says(done)
+        assert words in done.stderr
+        assert "CRANE_HOME" not in done.stderr
+    assert not ada.site.crane.requests
+
+    own.rename(dist / "other-1.0-py3-none-any.whl.publish.attestation")
+    done = ada.user.crane("publish", str(dist), "--json", check=True)
+    assert "other-1.0-py3-none-any.whl.publish.attestation is not sent: the file" in done.stderr
+    assert done.stderr.count("attest") == 2
+
+    two = ("https://two.test/x", "--name", "two", "--issuer", ada.site.realm.issuer)
+    ada.user.crane("index", "register", *two, check=True)
+    done = ada.user.crane("publish", str(wheel))
+    assert (done.returncode, "; name one: --index NAME, or" in done.stderr) == (5, True)
+
+
+def test_a_failure_says_what_became_of_the_others(ada: Machine) -> None:
+    """Whatever it is; with `--json` too, and where only the pages fail."""
+    ada.site.add_private("Firm.E")
+    dist = ada.user.home / "dist"
+    projects = ("firm-a", "firm-b", "firm-c", "firm-d")
+    first, _, third, fourth = (make_wheel(dist, name, "1.0") for name in projects)
+    for status, code in ((403, 21), (500, 36)):
+        fault = Fault("/python/firm-b", status=status, methods=frozenset({"POST"}))
+        with ada.site.crane.faults.during(fault):
+            done = ada.user.crane("publish", str(dist), "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["data"], len(told["errors"])) == (code, None, 1), says(done)
+        lists = f"published: {first.name}; not sent: {third.name}, {fourth.name}"
+        assert told["errors"][0]["hint"].endswith(lists)
+        assert done.stderr.endswith(f"; {lists}\n")
+    assert not list(ada.site.private.glob("firm-[bcd]/*.whl"))
+
+    # The index spells the project in its own way, which is known after the upload alone.
+    late, pages = make_wheel(ada.user.home, "firm-e", "1.1"), ada.user.home / "pages"
+    pages.mkdir()
+    (pages / "Firm.E").touch()
+    done = ada.user.crane("publish", str(late), "--index-pages", "pages")
+    assert done.returncode == 8, says(done)
+    assert done.stderr.endswith(f"--index-pages DIR; published: {late.name}\n")
+
+
 def test_without_a_login(machine: Machine) -> None:
     done = machine.user.crane("publish", str(make_wheel(machine.user.home, "firm-new", "1.0")))
     assert done.returncode == 4, says(done)
@@ -103,6 +164,19 @@ def test_attestations_and_fields_for_an_index_like_pypi(ada: Machine) -> None:
     for name, value in {"name": "firm-new", "pyversion": "py3", "metadata_version": "2.2"}.items():
         assert form.value(name) == value
     assert not [r for r in site.crane.requests if r.path.endswith(".metadata")]
+
+
+def test_an_index_like_pypi_is_registered_with_simple(machine: Machine, realm: Realm) -> None:
+    """Its forms go beside the list of projects, where such an index takes them."""
+    site, user = machine.site, machine.user
+    site.crane.behaviour = replace(site.crane.behaviour, legacy_uploads=True)
+    index = site.index(url=f"{site.index_url}/simple")
+    user.config_file.unlink()
+    register(user, index)
+    log_in(user, realm, index)
+    user.crane("publish", str(make_wheel(user.home, "firm-new", "1.0")), check=True)
+    assert [r.path for r in site.crane.requests if r.method == "POST"] == ["/python/"]
+    assert [form.value("name") for form in site.crane.forms] == ["firm-new"]
 
 
 def test_pages_for_a_static_index(ada: Machine, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command
 from crane_cli.result import Result
-from crane_core.errors import NotPublished, UsageError
+from crane_core.errors import CraneError, NotPublished, NotRegistered, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -55,17 +55,56 @@ def run(args: argparse.Namespace, here: Context) -> Result:
     """Publish the files, in their order; the first that fails ends it."""
     from crane_core.clients.in_process import InProcess, Needs
 
-    index = here.config.load().chosen(args.index)
-    forms = _forms([Path(name) for name in args.files])
+    index = _index(here, args.index)
+    forms = _forms([Path(name) for name in args.files], here.prompt.notice)
+    if args.index_pages is not None:
+        from crane_core.clients.index_pages import require_writable
+
+        require_writable(args.index_pages, {form.distribution.project for form in forms})
     in_process = InProcess(here.paths, here.environ, here.prompt.notice)
+    told: list[dict[str, Any]] = []
     with contextlib.closing(in_process):
         way = in_process.way(Needs((index.name,)))
         _ensure_login(here, in_process, way, index)
-        told = list(_sent(args, here, way, index, forms))
+        with _accounting(told, forms):
+            for line in _sent(args, here, way, index, forms):
+                told.append(line)  # noqa: PERF402 - an error must find those before it
     lines = [line["text"] for line in told]
     if args.index_pages is not None:
-        lines += _write_pages(args, here, index, [t for t in told if t["status"] == "published"])
+        with _accounting(told, forms):
+            lines += _write_pages(args, here, index, _published(told))
     return Result("\n".join(lines), told)
+
+
+def _index(here: Context, wanted: str | None) -> Index:
+    configuration = here.config.load()
+    try:
+        return configuration.chosen(wanted)
+    except NotRegistered as error:
+        if not wanted and configuration.indexes:
+            # The usual hint is of pip's options.
+            error.hint = "name one: --index NAME, or choose: crane index set NAME --default"
+        raise
+
+
+def _published(told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in told if line["status"] == "published"]
+
+
+@contextlib.contextmanager
+def _accounting(told: Sequence[dict[str, Any]], forms: Sequence[Form]) -> Iterator[None]:
+    """Add to any error which files are published all the same, and which were not sent."""
+    try:
+        yield
+    except CraneError as error:
+        # An error's answer has no data, with --json neither: its hint has to say it.
+        said = {
+            "published": [line["file"] for line in _published(told)],
+            "not sent": [form.path.name for form in forms[len(told) + 1 :]],
+        }
+        lists = [f"{what}: {', '.join(names)}" for what, names in said.items() if names]
+        error.hint = "; ".join([error.hint, *lists] if error.hint else lists)
+        raise
 
 
 def _write_pages(
@@ -89,11 +128,12 @@ def _sent(
 
     uploader = Uploader(way, index.upload_url or f"{index.token_prefix}/")
     with contextlib.closing(uploader):
-        for number, form in enumerate(forms):
+        for form in forms:
             with _progress(form) as advance:
                 told = uploader.send(form, advance)
             if told.is_other and not args.skip_existing:
-                raise NotPublished(told.text, hint=_rest(forms[number + 1 :]))
+                hint = "publish a new version, or let it be: --skip-existing"
+                raise NotPublished(told.text, hint=hint)
             if len(forms) > 1 and not args.json:
                 here.prompt.notice(told.text)
             what = "skipped" if told.is_other else "published"
@@ -106,34 +146,34 @@ def _sent(
             }
 
 
-def _rest(forms: Sequence[Form]) -> str:
-    if not forms:
-        return "publish a new version, or let it be: --skip-existing"
-    return f"not sent: {', '.join(form.path.name for form in forms)}"
-
-
-def _forms(paths: Sequence[Path]) -> list[Form]:
+def _forms(paths: Sequence[Path], notice: Callable[[str], None]) -> list[Form]:
     """Read all files, so that a broken one is found before the first is sent."""
     from crane_core.clients.legacy_form import ATTESTATION, form_of
 
     files = [file for path in paths for file in _files_in(path)]
     attestations = [file for file in files if file.name.endswith(ATTESTATION)]
-    found = []
+    found, unused = [], set(attestations)
     for file in files:
         if file not in attestations:
             own = [a for a in attestations if a.name.startswith(f"{file.name}.")]
+            unused.difference_update(own)
             found.append(form_of(file, own))
     if not found:
         raise UsageError("no wheel and no sdist is given", hint="run: crane publish dist/*")
+    for path in sorted(unused):
+        notice(f"{path} is not sent: the file that it attests is not given")
     return found
 
 
 def _files_in(path: Path) -> list[Path]:
-    if path.is_dir():
-        inside = sorted(path.iterdir())
-        return [p for p in inside if p.name.endswith((".whl", ".tar.gz", ".attestation"))]
-    if not path.exists():
-        raise UsageError(f"there is no file {path}", hint="build it first, as with: uv build")
+    try:
+        if path.is_dir():
+            inside = sorted(path.iterdir())
+            return [p for p in inside if p.name.endswith((".whl", ".tar.gz", ".attestation"))]
+        if not path.exists():
+            raise UsageError(f"there is no file {path}", hint="build it first, as with: uv build")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     return [path]
 
 
