@@ -238,7 +238,7 @@ class Configuration:
             raise none_registered()
         raise NotRegistered(
             f"several indexes are registered ({', '.join(i.name for i in chosen)})",
-            hint="name one with -i URL, or choose: crane index set NAME --default",
+            hint="name one (for pip: -i URL), or choose: crane index set NAME --default",
         )
 
     def chosen(self, name_or_url: str | None) -> Index:
