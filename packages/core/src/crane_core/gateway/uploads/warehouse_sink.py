@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from crane_core.errors import CraneError
 from crane_core.gateway.uploads.form import CONTENT, head_of
 from crane_core.gateway.uploads.messages import said
-from crane_core.gateway.uploads.refusal import FAILED, TEXT, Outcome
+from crane_core.gateway.uploads.refusal import FAILED, TEXT, UNCERTAIN, Outcome
+from crane_core.index.answer import PageAnswer, refuse_login_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -37,10 +38,16 @@ class WarehouseSink:
         if incoming.is_checked:
             length = len(before) + incoming.received + len(_end(boundary, incoming.after))
 
+        is_whole = False
+
         async def body() -> AsyncIterator[bytes]:
+            nonlocal is_whole
+            is_whole = False
             yield before
             async for piece in incoming.content():
                 yield piece
+            # Before the end goes: an index that answers at once must not be taken for hasty.
+            is_whole = True
             yield _end(boundary, incoming.after)
 
         headers = {
@@ -54,6 +61,11 @@ class WarehouseSink:
             if incoming.failure is not None:
                 raise incoming.failure from None
             raise
+        if 200 <= reply.status < 300:
+            # Proxies that want a login in a browser answer so as well.
+            refuse_login_page(PageAnswer(url, reply.status, reply.content_type, reply.body))
+            if not is_whole:
+                return _hasty(index, incoming, reply)
         return _outcome(index, url, incoming, reply)
 
 
@@ -64,6 +76,15 @@ def _encoded(boundary: str, parts: Sequence[Part]) -> bytes:
 
 def _end(boundary: str, after: Sequence[Part]) -> bytes:
     return b"\r\n" + _encoded(boundary, after) + f"--{boundary}--\r\n".encode()
+
+
+def _hasty(index: Index, incoming: Incoming, reply: Reply) -> Outcome:
+    """Return what an answer is worth that came before the index had been sent the whole file."""
+    if incoming.failure is not None:
+        raise incoming.failure
+    name = incoming.distribution.filename
+    return Outcome(UNCERTAIN, f"{index.name} answered HTTP {reply.status} before it had all of "
+                   f"{name}: look there whether it is published")  # fmt: skip
 
 
 def _outcome(index: Index, url: str, incoming: Incoming, reply: Reply) -> Outcome:
