@@ -5,8 +5,10 @@ It says neither a digest nor whether the file is whole: so every file is read ba
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
+from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -55,7 +57,7 @@ class CraneSink:
     async def add_metadata(self, index: Index, url: str, incoming: Incoming) -> str | None:
         """Put a wheel's METADATA beside it (PEP 658), so that resolvers need not have the wheel.
 
-        Returns why not; one that is there already is none. Raises a `CraneError`.
+        Returns what is wrong; that the same is there already is nothing. Raises a `CraneError`.
         """
         content = incoming.metadata
         if content is None or not incoming.distribution.is_wheel:
@@ -66,9 +68,15 @@ class CraneSink:
 
         name = f"{incoming.distribution.filename}{SUFFIX}"
         reply = await self._send_file(index, f"{url}{SUFFIX}", name, pieces, len(content))
-        if reply.status == 200 or (reply.status == 400 and _EXISTS.search(said(reply))):
-            return None
-        return f"HTTP {reply.status}: {said(reply)}"
+        if reply.status != 200 and not (reply.status == 400 and _EXISTS.search(said(reply))):
+            return f"HTTP {reply.status}: {said(reply)}"
+        # What is there may be of a wheel that was removed: resolvers would believe it.
+        found = await self._courier.read_back(index, f"{url}{SUFFIX}", BytesIO(content))
+        if isinstance(found, int):
+            return f"it cannot be read back (HTTP {found})"
+        if found.sha256 != hashlib.sha256(content).hexdigest():
+            return f"another one is there, which is not this wheel's ({url}{SUFFIX}); {ASK}"
+        return None
 
     async def _place(self, index: Index, incoming: Incoming) -> str:
         name, project = incoming.distribution.filename, incoming.distribution.project

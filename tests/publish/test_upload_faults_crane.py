@@ -1,0 +1,23 @@
+"""What is left at a Crane server of uploads before, or of one that failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from publish.kit import Desk
+
+from crane_devserver.wheels import make_wheel
+
+
+def test_another_wheels_metadata_is_told(desk: Desk, tmp_path: Path) -> None:
+    """The administrators removed the wheel, and not what lies beside it."""
+    old = make_wheel(tmp_path, "firm-lib", "1.0", requires=["old-dep"])
+    assert desk.upload(old).status_code == 200
+    (desk.world.private / "firm-lib" / old.name).unlink()
+    assert not [event for event in desk.gate.events if event.problem]
+
+    new = make_wheel(tmp_path / "new", "firm-lib", "1.0", requires=["new-dep"])
+    assert desk.upload(new).status_code == 200
+    (problem,) = [event.problem for event in desk.gate.events if event.problem]
+    assert "another one is there, which is not this wheel's" in problem
+    assert f"{new.name}.metadata); ask the index's administrators to remove it" in problem
