@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Bytes = Callable[[], AsyncIterator[bytes]]
 
 MOST_ANSWER = 64 << 10
+HIDDEN = "***"  # in place of a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,18 @@ class Courier:
         sent = dict(headers)
         if length is not None:
             sent["content-length"] = str(length)
-        answer = await self._ask(index, "POST", url, sent, body)
-        return await _reply(answer, url)
+        answer, token = await self._ask(index, "POST", url, sent, body)
+        return await _reply(answer, url, token)
 
     async def get(self, index: Index, url: str, accept: str) -> Reply:
         """Return the answer to a GET, the beginning of it if it is long. Raises a `CraneError`."""
-        answer = await self._ask(index, "GET", url, {"accept": accept}, None)
-        return await _reply(answer, url)
+        answer, token = await self._ask(index, "GET", url, {"accept": accept}, None)
+        return await _reply(answer, url, token)
 
     async def get_openly(self, index: Index, url: str) -> Reply:
         """Return the answer to a GET without a token. Raises a `CraneError`."""
         answer = await self._once(index, "GET", url, {"accept": "*/*"}, None, None)
-        return await _reply(answer, url)
+        return await _reply(answer, url, None)
 
     async def read_back(self, index: Index, url: str, file: BinaryIO) -> Found | int:
         """Return what is at a file's URL, compared with a file here; else its status.
@@ -85,7 +86,7 @@ class Courier:
         Raises a `CraneError`.
         """
         headers = {"accept": "*/*", "accept-encoding": "identity"}
-        answer = await self._ask(index, "GET", url, headers, None)
+        answer, _ = await self._ask(index, "GET", url, headers, None)
         if answer.status_code != 200:
             await discard(answer)
             return answer.status_code
@@ -103,13 +104,14 @@ class Courier:
 
     async def _ask(
         self, index: Index, method: str, url: str, headers: dict[str, str], body: Bytes | None
-    ) -> RelayedResponse:
+    ) -> tuple[RelayedResponse, Secret]:
+        """Return the answer, and the token it was given for."""
         if not index.covers(url):
             raise IndexRefused(f"{url} is neither below {index.url} nor its upload-url")
         token = await self._tokens.token(index)
         answer = await self._once(index, method, url, headers, body, token)
         if answer.status_code != 401:
-            return answer
+            return answer, token
         await discard(answer)
         token = await self._tokens.token(index, rejected=token)
         answer = await self._once(index, method, url, headers, body, token)
@@ -118,7 +120,7 @@ class Courier:
             raise IndexRefused(
                 f"{index.name} refused a fresh login", hint="ask its administrators for access"
             )
-        return answer
+        return answer, token
 
     async def _once(
         self,
@@ -144,7 +146,7 @@ class Courier:
         return answer
 
 
-async def _reply(answer: RelayedResponse, url: str) -> Reply:
+async def _reply(answer: RelayedResponse, url: str, token: Secret | None) -> Reply:
     try:
         body = b""
         async for data in answer.aiter_raw():
@@ -155,10 +157,18 @@ async def _reply(answer: RelayedResponse, url: str) -> Reply:
         raise unreachable(error, url) from error
     finally:
         await answer.aclose()
+    # An index that shows what it was sent would have the token told to tools and logs.
+    secret = token.reveal() if token is not None else ""
+
+    def clean(text: str) -> str:
+        return text.replace(secret, HIDDEN) if secret else text
+
+    if secret:
+        body = body.replace(secret.encode(), HIDDEN.encode())
     return Reply(
         answer.status_code,
-        answer.reason,
+        clean(answer.reason),
         body[:MOST_ANSWER],
-        answer.headers.get("content-type", ""),
-        answer.headers.get("location", ""),
+        clean(answer.headers.get("content-type", "")),
+        clean(answer.headers.get("location", "")),
     )
