@@ -12,8 +12,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from crane_core.errors import CraneError, IndexUnreachable
+from crane_core.errors import CraneError
+from crane_core.gateway.answers import final_status
 from crane_core.gateway.own_metadata import SUFFIX
+from crane_core.gateway.responses import status_of
 from crane_core.gateway.uploads.form import head_of
 from crane_core.gateway.uploads.messages import said
 from crane_core.gateway.uploads.refusal import FAILED, UNCERTAIN, Outcome, UploadRefused
@@ -49,9 +51,10 @@ class CraneSink:
             # A part of it was under way: it must not be left there unseen.
             rest = await self._left(index, url, incoming)
             raise UploadRefused(refusal.status, f"{refusal.text}{rest}") from None
-        except IndexUnreachable as error:
+        except CraneError as error:
+            # Whatever it was: some may have been sent by then.
             rest = await self._left(index, url, incoming)
-            raise UploadRefused(504, f"{error.line}{rest}") from None
+            raise UploadRefused(final_status(status_of(error)), f"{error.line}{rest}") from None
         return await self._outcome(index, url, incoming, reply)
 
     async def add_metadata(self, index: Index, url: str, incoming: Incoming) -> str | None:
