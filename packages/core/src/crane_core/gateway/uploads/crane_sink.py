@@ -137,23 +137,29 @@ class CraneSink:
             return await self._confirmed(index, url, incoming)
         if status == 400:
             return await self._perhaps_there(index, url, incoming, said(reply))
+        words = said(reply)
+        own = f" (it says: {words})" if words else ""
         if status == 403:
             project = incoming.distribution.project
             return Outcome(
                 403,
-                f"{index.name} does not let you write {project}; ask its administrators for the "
-                "right to write there",
+                f"{index.name} does not let you write {project}{own}; ask its administrators for "
+                "the right to write there",
             )
         if status == 413:
-            size = f"{incoming.received / 1e6:.1f} MB"
+            # Of a large file no more than this has come by now.
+            size = f"{incoming.received / 1e6:.1f} MB of it have come"
             return Outcome(
-                413, f"{index.name} takes no file as large as {name} ({size}); its administrators "
-                "set that limit, often in a proxy before it",
-            )  # fmt: skip
+                413,
+                f"{index.name} takes no file as large as {name} ({size}){own}; its "
+                "administrators set that limit, often in a proxy before it",
+            )
         if status == 404:
-            return Outcome(404, f"{index.name} takes no uploads at {url}; see: crane index set "
-                           f"{index.name} --upload-url")  # fmt: skip
-        words = said(reply)
+            return Outcome(
+                404,
+                f"{index.name} takes no uploads at {url}{own}; see: crane index set {index.name} "
+                "--upload-url",
+            )
         text = f"{index.name} did not take {where} (HTTP {status}{': ' + words if words else ''})"
         rest = await self._left(index, url, incoming)
         return Outcome(status if 400 <= status < 600 else FAILED, text + rest)
