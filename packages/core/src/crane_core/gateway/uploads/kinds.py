@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from crane_core.errors import IndexUnreachable
@@ -15,26 +17,46 @@ if TYPE_CHECKING:
 
 CRANE, WAREHOUSE, OFF = "crane", "warehouse", "off"
 DISCOVERY = "/.well-known/configured-openid-configuration"
+QUESTION_SECONDS = 20.0
+# What nothing speaks for but that nothing speaks against it may be another way soon.
+GUESS_SECONDS = 60.0
 
 
 class Kinds:
-    """Finds out, once for each index, what its user has not said."""
+    """Finds out for each index what its user has not said, and remembers what it was told."""
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier
-        self._known: dict[str, str] = {}
-        self._lock = asyncio.Lock()
+        self._crane: set[str] = set()
+        self._guessed: dict[str, float] = {}
+        # One each, since nobody is to wait for another's index.
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of(self, index: Index) -> str:
         """Return how an index takes uploads. Raises a `CraneError` if it cannot be asked."""
         if index.publish is not None:
             return index.publish
-        async with self._lock:
-            base = index.upload_base
-            if base not in self._known:
-                is_crane = await self._lists_folders(index, base) or await self._discovers(index)
-                self._known[base] = CRANE if is_crane else WAREHOUSE
-            return self._known[base]
+        base = index.upload_base
+        async with self._locks[base]:
+            if base in self._crane:
+                return CRANE
+            if time.monotonic() < self._guessed.get(base, 0.0):
+                return WAREHOUSE
+            if await self._asked(index, base):
+                self._crane.add(base)
+                return CRANE
+            self._guessed[base] = time.monotonic() + GUESS_SECONDS
+            return WAREHOUSE
+
+    async def _asked(self, index: Index, base: str) -> bool:
+        """Whether an index shows that it is a Crane server."""
+        try:
+            async with asyncio.timeout(QUESTION_SECONDS):
+                return await self._lists_folders(index, base) or await self._discovers(index)
+        except TimeoutError:
+            raise IndexUnreachable(
+                f"{base}/ did not answer within {QUESTION_SECONDS:g} s", hint="try again later"
+            ) from None
 
     async def _lists_folders(self, index: Index, base: str) -> bool:
         """Whether a folder is answered as a Crane server's listing."""
