@@ -11,7 +11,7 @@ from crane_core.gateway.events import Event
 from crane_core.gateway.file_answers import StreamBroken, filename_of
 from crane_core.gateway.finished import FinishedAnswers
 from crane_core.gateway.own_pages import PREFIX, send_own_page
-from crane_core.gateway.passthrough import Body
+from crane_core.gateway.passthrough import Body, refuse
 from crane_core.gateway.places import Elsewhere, place_below
 from crane_core.gateway.responses import header, is_pip, send_redirect, to_ascii
 from crane_core.gateway.uploads.places import is_form
@@ -89,15 +89,7 @@ class Gateway:
             # A page that pip passes over in silence sends it to its next index.
             request.connection.fail_page(to_ascii(text))
         else:
-            await self._refuse_body(request, receive, refusal.status, text)
-
-    async def _refuse_body(
-        self, request: Request, receive: Receive, status: int, text: str
-    ) -> None:
-        """Answer with an error that a tool can read which writes its whole request first."""
-        body = Body(request.scope, receive)
-        await body.discard()
-        await request.problem(status, text, closing=not body.is_complete)
+            await refuse(request, Body(request.scope, receive), refusal.status, text)
 
     async def _upload(self, request: Request, receive: Receive) -> None:
         head = request.path.strip("/").removesuffix("legacy").rstrip("/")
@@ -105,7 +97,7 @@ class Gateway:
         if index is None or not is_form(request.scope):
             names = ", ".join(f"/{name}/legacy/" for name in self._indexes)
             text = f"crane: an upload is a form, and goes to {names}"
-            await self._refuse_body(request, receive, 404, text)
+            await refuse(request, Body(request.scope, receive), 404, text)
         else:
             await self._publishing.take(request, receive, index)
 

@@ -19,7 +19,7 @@ from crane_core.gateway.finished import FinishedAnswers
 from crane_core.gateway.guard import METHODS, single_headers
 from crane_core.gateway.own_metadata import SUFFIX
 from crane_core.gateway.owners import Unread, Withheld
-from crane_core.gateway.passthrough import Body, target_url
+from crane_core.gateway.passthrough import Body, refuse, target_url
 from crane_core.gateway.places import Elsewhere, place_below
 from crane_core.gateway.responses import header, send_redirect
 from crane_core.gateway.targets import plain
@@ -177,10 +177,8 @@ class OpenedOrigin:
         closed = (i for i in self._uploads.indexes if i.publish == OFF and i.covers(url))
         if (index := next(closed, None)) is None:
             return False
-        body = Body(request.scope, receive)
-        await body.discard()
         text = f"crane: {switched_off(index)}"
-        await request.problem(403, text, closing=not body.is_complete)
+        await refuse(request, Body(request.scope, receive), 403, text)
         return True
 
     def _json_of(self, path: str) -> str | None:

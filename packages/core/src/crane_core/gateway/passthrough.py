@@ -94,10 +94,10 @@ class Relay:
                 # another token; this one's body is gone.
                 await self.tokens.token(index, rejected=token)
                 text = f"crane: {index.name} refused the login; try again"
-                await self._refuse(request, body, 403, text)
+                await refuse(request, body, 403, text)
             elif answer.status_code == 401 and not shows_challenge:
                 text = f"crane: {request.path} is not to be had without a login"
-                await self._refuse(request, body, 404, text)
+                await refuse(request, body, 404, text)
             else:
                 await self._answer(request, answer, body)
         except CraneError as error:
@@ -135,11 +135,7 @@ class Relay:
     ) -> None:
         known = error if isinstance(error, CraneError) else unreachable(error, f"{origin}/")
         self.observer(Event("relay", request.path, problem=known.line))
-        await self._refuse(request, body, final_status(status_of(known)), f"crane: {known.line}")
-
-    async def _refuse(self, request: Request, body: Body, status: int, text: str) -> None:
-        await body.discard()
-        await request.problem(status, text, closing=not body.is_complete)
+        await refuse(request, body, final_status(status_of(known)), f"crane: {known.line}")
 
 
 class Body:
@@ -176,6 +172,12 @@ class Body:
                     read += len(piece)
                     if read > MOST_DISCARDED:
                         return
+
+
+async def refuse(request: Request, body: Body, status: int, text: str) -> None:
+    """Answer with an error that a tool can read which writes its whole request first."""
+    await body.discard()
+    await request.problem(status, text, closing=not body.is_complete)
 
 
 def target_url(scope: dict[str, Any], origin: Origin) -> str:
