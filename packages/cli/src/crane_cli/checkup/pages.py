@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.findings import Finding, failed, good, warning
+from crane_cli.stored_tokens import StoredTokens
 from crane_core.errors import CraneError, IndexRefused
 
 if TYPE_CHECKING:
@@ -17,19 +18,8 @@ if TYPE_CHECKING:
     from crane_core.gateway.upstream import Upstream
     from crane_core.index.page import ProjectPage
     from crane_core.index.source import PrivateIndex
-    from crane_core.secret import Secret
 
 MOST_PROJECTS = 3  # that are looked at for one with a wheel
-
-
-class _StoredTokens:
-    """Tokens without a login: a doctor asks nobody."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-
-    async def token(self, index: Index, *, rejected: Secret | None = None) -> Secret:
-        return await self._broker.access_token(index, rejected=rejected)
 
 
 async def look(parts: AuthContext, broker: Broker, index: Index) -> AsyncIterator[Finding]:
@@ -37,7 +27,7 @@ async def look(parts: AuthContext, broker: Broker, index: Index) -> AsyncIterato
     from crane_core.gateway.upstream import Upstream
     from crane_core.index.source import PrivateIndex
 
-    upstream = Upstream(parts.clients, _StoredTokens(broker), parts.clock)
+    upstream = Upstream(parts.clients, StoredTokens(broker), parts.clock)
     source = PrivateIndex(index, partial(upstream.page, index=index), parts.clock)
     try:
         root = await source.root()

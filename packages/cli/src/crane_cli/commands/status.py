@@ -103,17 +103,12 @@ def _session_end(tokens: TokenSet) -> float | None:
 async def _ask(here: Context, parts: AuthContext, broker: Broker, index: Index) -> str:
     from functools import partial
 
+    from crane_cli.stored_tokens import StoredTokens
     from crane_core.gateway.upstream import Upstream
     from crane_core.index.root import no_access
     from crane_core.index.source import PrivateIndex
 
-    class StoredTokens:
-        """Tokens without a login: a status command asks nobody."""
-
-        async def token(self, index: Index, *, rejected: Any = None) -> Any:
-            return await broker.access_token(index, rejected=rejected)
-
-    fetch = partial(Upstream(parts.clients, StoredTokens(), here.clock).page, index=index)
+    fetch = partial(Upstream(parts.clients, StoredTokens(broker), here.clock).page, index=index)
     root = await PrivateIndex(index, fetch, here.clock).root()
     if root is None and index.root_required:
         raise no_access(index.url, index.name)
