@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crane_core.auth.credentials import is_ready_made
-from crane_core.clients.checkout import claimed_index
-from crane_core.clients.logins import log_in, log_out, session_store, who
 from crane_core.clients.pip_files import read_pip_configuration
 from crane_core.clients.registered import read_registered
-from crane_core.clients.trusting import trust
-from crane_core.config.model import none_registered
+from crane_core.clients.tool_commands import (
+    chosen_indexes,
+    log_in_to,
+    log_out_of,
+    logins,
+    trust_claimed,
+)
 from crane_core.errors import CraneError
 from crane_core.platform import user_paths
 from hatch_crane.person import HatchPerson
@@ -78,53 +78,32 @@ def _parser() -> argparse.ArgumentParser:
 
 def _status(registered: Registered, _: HatchPerson, options: argparse.Namespace) -> None:
     """Write one line an index, without asking the network."""
-    if not registered.configuration.indexes:
-        raise none_registered()
     used = {index.name for index in _used(registered)}
-    store = session_store(registered.paths, registered.environ)
-    for index in registered.configuration:
-        person = who(store.read_for(index), time.time())
-        login = f"logged in as {person}" if person else "nobody is logged in"
-        if is_ready_made(index, registered.environ):
-            login = "a token is set"
+    for index, login in logins(registered):
         mark = ", named by this project" if index.name in used else ""
         _write(f"{index.name}  {index.url}  {login}{mark}")
 
 
 def _login(registered: Registered, person: HatchPerson, options: argparse.Namespace) -> None:
     """Log in, and say as whom."""
-    chosen = _chosen(registered, options)
-    asyncio.run(log_in(registered.paths, registered.environ, person, chosen, even_so=options.force))
-    store = session_store(registered.paths, registered.environ)
-    for index in chosen:
-        account = who(store.read_for(index), time.time())
-        _write(f"logged in to {index.name}" + (f" as {account}" if account else ""))
+    for line in log_in_to(registered, person, _chosen(registered, options), even_so=options.force):
+        _write(line)
 
 
 def _logout(registered: Registered, person: HatchPerson, options: argparse.Namespace) -> None:
     """Log out, and say whether the provider knows."""
-    for index in _chosen(registered, options):
-        problem = asyncio.run(log_out(registered.paths, registered.environ, person, index))
-        note = f"; not revoked at the provider: {problem}" if problem else ""
-        _write(f"logged out of {index.name}{note}")
+    for line in log_out_of(registered, person, _chosen(registered, options)):
+        _write(line)
 
 
 def _trust(registered: Registered, person: HatchPerson, options: argparse.Namespace) -> None:
     """Register it, or say that there is nothing to do."""
-    table = crane_table(_project())
-    index = claimed_index(table, registered.configuration) if table else None
-    if index is None:
-        _write("pyproject.toml names no index that is not registered")
-        return
-    trust(index, registered.paths, person, agreed=options.yes)
+    if said := trust_claimed(registered, crane_table(_project()), person, agreed=options.yes):
+        _write(said)
 
 
 def _chosen(registered: Registered, options: argparse.Namespace) -> list[Index]:
-    """Return the index that is named, else the project's own, else the only one."""
-    configuration = registered.configuration
-    if options.index:
-        return [configuration.find(options.index)]
-    return _used(registered) or [configuration.only_or_default()]
+    return chosen_indexes(registered, options.index, lambda: _used(registered))
 
 
 def _used(registered: Registered) -> list[Index]:

@@ -52,21 +52,10 @@ class StatusCommand(_Subcommand):
 
     def work(self, registered: Registered, project: Project, options: argparse.Namespace) -> None:
         """Write one line an index, without asking the network."""
-        import time
+        from crane_core.clients.tool_commands import logins
 
-        from crane_core.auth.credentials import is_ready_made
-        from crane_core.clients.logins import session_store, who
-        from crane_core.config.model import none_registered
-
-        if not registered.configuration.indexes:
-            raise none_registered()
         used = {index.name for index in _used(project, registered)}
-        store = session_store(registered.paths, registered.environ)
-        for index in registered.configuration:
-            person = who(store.read_for(index), time.time())
-            login = f"logged in as {person}" if person else "nobody is logged in"
-            if is_ready_made(index, registered.environ):
-                login = "a token is set"
+        for index, login in logins(registered):
             mark = ", a source of this project" if index.name in used else ""
             _write(project, f"{index.name}  {index.url}  {login}{mark}")
 
@@ -85,19 +74,11 @@ class LoginCommand(_OfIndex):
 
     def work(self, registered: Registered, project: Project, options: argparse.Namespace) -> None:
         """Log in, and say as whom."""
-        import asyncio
-        import time
-
-        from crane_core.clients.logins import log_in, session_store, who
+        from crane_core.clients.tool_commands import log_in_to
 
         chosen, person = _chosen(project, registered, options), _person(project, registered)
-        asyncio.run(
-            log_in(registered.paths, registered.environ, person, chosen, even_so=options.force)
-        )
-        store = session_store(registered.paths, registered.environ)
-        for index in chosen:
-            account = who(store.read_for(index), time.time())
-            _write(project, f"logged in to {index.name}" + (f" as {account}" if account else ""))
+        for line in log_in_to(registered, person, chosen, even_so=options.force):
+            _write(project, line)
 
 
 class LogoutCommand(_OfIndex):
@@ -107,15 +88,11 @@ class LogoutCommand(_OfIndex):
 
     def work(self, registered: Registered, project: Project, options: argparse.Namespace) -> None:
         """Log out, and say whether the provider knows."""
-        import asyncio
+        from crane_core.clients.tool_commands import log_out_of
 
-        from crane_core.clients.logins import log_out
-
-        person = _person(project, registered)
-        for index in _chosen(project, registered, options):
-            problem = asyncio.run(log_out(registered.paths, registered.environ, person, index))
-            note = f"; not revoked at the provider: {problem}" if problem else ""
-            _write(project, f"logged out of {index.name}{note}")
+        chosen, person = _chosen(project, registered, options), _person(project, registered)
+        for line in log_out_of(registered, person, chosen):
+            _write(project, line)
 
 
 class TrustCommand(_Subcommand):
@@ -129,15 +106,11 @@ class TrustCommand(_Subcommand):
 
     def work(self, registered: Registered, project: Project, options: argparse.Namespace) -> None:
         """Register it, or say that there is nothing to do."""
-        from crane_core.clients.checkout import claimed_index
-        from crane_core.clients.trusting import trust
+        from crane_core.clients.tool_commands import trust_claimed
 
-        table = pdm_internals.crane_table(project)
-        index = claimed_index(table, registered.configuration) if table else None
-        if index is None:
-            _write(project, "pyproject.toml names no index that is not registered")
-            return
-        trust(index, registered.paths, _person(project, registered), agreed=options.yes)
+        table, person = pdm_internals.crane_table(project), _person(project, registered)
+        if said := trust_claimed(registered, table, person, agreed=options.yes):
+            _write(project, said)
 
 
 class Command(BaseCommand):  # type: ignore[misc, unused-ignore]
@@ -164,11 +137,9 @@ class Command(BaseCommand):  # type: ignore[misc, unused-ignore]
 
 
 def _chosen(project: Project, registered: Registered, options: argparse.Namespace) -> list[Index]:
-    """Return the index that is named, else the project's own, else the only one."""
-    configuration = registered.configuration
-    if options.index:
-        return [configuration.find(options.index)]
-    return _used(project, registered) or [configuration.only_or_default()]
+    from crane_core.clients.tool_commands import chosen_indexes
+
+    return chosen_indexes(registered, options.index, lambda: _used(project, registered))
 
 
 def _used(project: Project, registered: Registered) -> list[Index]:

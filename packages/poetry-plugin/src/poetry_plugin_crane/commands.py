@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import time
 from typing import TYPE_CHECKING, ClassVar
 
 from cleo.helpers import argument, option
 from poetry.console.commands.command import Command
 
-from crane_core.clients.logins import log_in, log_out, session_store, who
 from crane_core.clients.registered import read_registered
+from crane_core.clients.tool_commands import (
+    chosen_indexes,
+    log_in_to,
+    log_out_of,
+    logins,
+    trust_claimed,
+)
 from crane_core.errors import CraneError
 from poetry_plugin_crane.person import PoetryPerson
 from poetry_plugin_crane.poetry_internals import trouble
@@ -39,11 +43,8 @@ class _CraneCommand(Command):  # type: ignore[misc, unused-ignore]
         raise NotImplementedError
 
     def chosen(self, registered: Registered) -> list[Index]:
-        """Return the index that is named, else the project's own, else the only one."""
-        configuration = registered.configuration
-        if name := self.argument("index"):
-            return [configuration.find(name)]
-        return _used(self, registered) or [configuration.only_or_default()]
+        """Return the indexes that the command is about."""
+        return chosen_indexes(registered, self.argument("index"), lambda: _used(self, registered))
 
     def person(self, registered: Registered) -> PoetryPerson:
         person = PoetryPerson(registered.environ)
@@ -69,18 +70,8 @@ class StatusCommand(_CraneCommand):
 
     def work(self, registered: Registered) -> None:
         """Write one line an index."""
-        from crane_core.auth.credentials import is_ready_made
-        from crane_core.config.model import none_registered
-
-        if not registered.configuration.indexes:
-            raise none_registered()
         used = {index.name for index in _used(self, registered)}
-        store = session_store(registered.paths, registered.environ)
-        for index in registered.configuration:
-            person = who(store.read_for(index), time.time())
-            login = f"logged in as {person}" if person else "nobody is logged in"
-            if is_ready_made(index, registered.environ):
-                login = "a token is set"
+        for index, login in logins(registered):
             mark = ", a source of this project" if index.name in used else ""
             self.line(f"<c1>{index.name}</c1>  {index.url}  <info>{login}</info>{mark}")
 
@@ -98,12 +89,8 @@ class LoginCommand(_CraneCommand):
     def work(self, registered: Registered) -> None:
         """Log in, and say as whom."""
         chosen, force = self.chosen(registered), bool(self.option("force"))
-        person = self.person(registered)
-        asyncio.run(log_in(registered.paths, registered.environ, person, chosen, even_so=force))
-        store = session_store(registered.paths, registered.environ)
-        for index in chosen:
-            account = who(store.read_for(index), time.time())
-            self.line(f"logged in to {index.name}" + (f" as {account}" if account else ""))
+        for line in log_in_to(registered, self.person(registered), chosen, even_so=force):
+            self.line(line)
 
 
 class LogoutCommand(_CraneCommand):
@@ -117,11 +104,8 @@ class LogoutCommand(_CraneCommand):
 
     def work(self, registered: Registered) -> None:
         """Log out, and say whether the provider knows."""
-        for index in self.chosen(registered):
-            person = self.person(registered)
-            problem = asyncio.run(log_out(registered.paths, registered.environ, person, index))
-            note = f"; not revoked at the provider: {problem}" if problem else ""
-            self.line(f"logged out of {index.name}{note}")
+        for line in log_out_of(registered, self.person(registered), self.chosen(registered)):
+            self.line(line)
 
 
 class TrustCommand(_CraneCommand):
@@ -133,17 +117,11 @@ class TrustCommand(_CraneCommand):
 
     def work(self, registered: Registered) -> None:
         """Register it, or say that there is nothing to do."""
-        from crane_core.clients.checkout import claimed_index
-        from crane_core.clients.trusting import trust
         from poetry_plugin_crane.poetry_internals import crane_table
 
-        table = crane_table(self.poetry)
-        index = claimed_index(table, registered.configuration) if table else None
-        if index is None:
-            self.line("pyproject.toml names no index that is not registered")
-            return
-        agreed = bool(self.option("yes"))
-        trust(index, registered.paths, self.person(registered), agreed=agreed)
+        table, agreed = crane_table(self.poetry), bool(self.option("yes"))
+        if said := trust_claimed(registered, table, self.person(registered), agreed=agreed):
+            self.line(said)
 
 
 COMMANDS = {
