@@ -46,10 +46,6 @@ class Sources:
         """Neither pip nor uv's pip binds a name to a source."""
         return False
 
-    def has_own_certificates(self, url: str) -> bool:
-        """What pip and uv trust, the view's child trusts as well."""
-        return False
-
 
 @dataclass(frozen=True)
 class PipRequest:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pdm.core import Core
     from pdm.project import Project
 
-    from crane_core.clients.project_route import ProjectRoute
+    from pdm_crane.project import PdmRoute
     from pdm_crane.route import Start
     from pdm_crane.sources import Source
 
@@ -256,7 +256,7 @@ def _patch_sessions(environment: Any, start: Start) -> None:
     environment._build_session = build_session  # noqa: SLF001
 
 
-def _patch_client(client: Any, route: ProjectRoute, start: Start) -> None:
+def _patch_client(client: Any, route: PdmRoute, start: Start) -> None:
     if ROUTE in vars(client):
         return
     from pdm_crane.transports import Senders, ThroughCrane

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pdm.core import Core
     from pdm.project import Project
 
-    from crane_core.clients.project_route import ProjectRoute
     from crane_core.platform import Paths
     from pdm_crane.person import PdmPerson
+    from pdm_crane.project import PdmRoute
     from pdm_crane.sources import Sources
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Start:
 
     def __init__(self) -> None:
         self._sources: Sources | None = None
-        self._route: ProjectRoute | None = None
+        self._route: PdmRoute | None = None
         self._person: PdmPerson | None = None
         self._is_heard = self._is_suspended = self._has_detour = False
 
@@ -61,7 +61,7 @@ class Start:
                 self.detour(project)
             route.logins.ask_early(used)
 
-    def client_made_for(self, project: Project) -> ProjectRoute | None:
+    def client_made_for(self, project: Project) -> PdmRoute | None:
         """Return the route of a project whose client is about to be made; None if it has none."""
         if self._is_suspended:
             return None
@@ -72,7 +72,7 @@ class Start:
         """Let this process go through crane by proxy variables, for good."""
         route = None if self._has_detour else self.route(project)
         if route is not None and route.used():
-            from pdm_crane.forward import take_detour
+            from crane_core.clients.detour import take_detour
 
             self._has_detour = True
             take_detour(route)
@@ -138,7 +138,7 @@ class Start:
 
     # --- what is known
 
-    def route(self, project: Project) -> ProjectRoute | None:
+    def route(self, project: Project) -> PdmRoute | None:
         """Return the route of a project, None if no index is registered.
 
         A project that names an index itself is heard first. Raises a `CraneError`.
@@ -146,9 +146,9 @@ class Start:
         table = pdm_internals.crane_table(project)
         if self._route is None and not table and not _paths().config_file.exists():
             return None
-        from crane_core.clients.project_route import ProjectRoute
         from crane_core.clients.registered import read_registered
         from pdm_crane.person import PdmPerson
+        from pdm_crane.project import PdmRoute
         from pdm_crane.sources import Sources
 
         if self._person is None:
@@ -163,7 +163,7 @@ class Start:
             registered = read_registered(_paths(), os.environ)
             if registered.is_empty:
                 return None
-            self._route = ProjectRoute(registered, self._sources, self._person)
+            self._route = PdmRoute(registered, self._sources, self._person)
         return self._route
 
     def _hear(self, table: dict[str, Any], project: Project) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from crane_core.clients.in_process import Way
-    from crane_core.clients.project_route import ProjectRoute
+    from pdm_crane.project import PdmRoute
 
 OURS = "crane: "  # how a reason begins that the gateway gives
 METADATA = ".metadata"  # after a file's URL (PEP 658)
@@ -60,7 +60,7 @@ class ThroughCrane:
     def __init__(
         self,
         usual: Any,
-        route: ProjectRoute,
+        route: PdmRoute,
         senders: Senders,
         is_suspended: Callable[[], bool],
     ) -> None:

@@ -42,8 +42,10 @@ class Sources:
         """Whether there is one beside PyPI."""
         return any(name != PYPI for name in self._urls)
 
-    def bound_to(self, project: str) -> list[str]:
-        """Return the URLs of the sources to which a normalised project name is bound."""
+    def is_bound(self, project: str, url: str) -> bool:
+        """Whether a project binds this normalised name to the source at this URL."""
+        from crane_core.clients.project_route import is_at
+
         names = (bound().get(project) for bound in self._projects)
         found = (self._urls.get(name.lower()) for name in names if name)
-        return [url for url in found if url is not None]
+        return is_at(url, [source for source in found if source is not None])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from poetry.console.application import Application
     from poetry.poetry import Poetry
 
+    from crane_core.errors import CraneError
     from crane_core.platform import Paths
     from poetry_plugin_crane.person import PoetryPerson
     from poetry_plugin_crane.route import Route
@@ -30,9 +31,11 @@ class Start:
         self.sources = Sources()
         self._io: IO | None = None
         self._route: Route | None = None
-        self._is_loaded = self._is_patched = False
+        self._is_loaded = self._is_patched = self._has_detour = False
         # What opened projects say of their index themselves.
         self._claims: list[tuple[dict[str, Any], Poetry]] = []
+        # Why there is no way to a registered index.
+        self._trouble: CraneError | None = None
 
     def set_up(self, application: Application | None = None) -> None:
         """Add the commands, and stand beside Poetry's sessions if indexes are registered."""
@@ -57,7 +60,7 @@ class Start:
         self.set_up()  # a program that opens projects by Poetry's API has not loaded the other one
         self._io = io
         if self._route is not None:
-            self._route.person.io = io
+            self._route.poetry.io = io
         for name, url in poetry_internals.sources_of(poetry):
             self.sources.add(name, url)
         self.sources.add_project(lambda: poetry_internals.bound_names(poetry))
@@ -91,19 +94,41 @@ class Start:
         from poetry_plugin_crane import poetry_internals
 
         route = self.route()
-        if route is None:
+        if route is None or self._trouble is not None:
             return
-        if route.registered.trouble is not None and route.doubtful():
-            route.person.notice(route.registered.trouble.line)
-        elif poetry_internals.unknown_shape() and route.used():
-            from poetry_plugin_crane.detour import take_detour
+        trouble = route.registered.trouble if route.doubtful() else None
+        if trouble is not None:
+            route.person.notice(trouble.line)
+        if self._has_detour or not poetry_internals.unknown_shape():
+            return
+        if trouble or route.used():
+            self._take_detour(route, trouble)
 
+    def _take_detour(self, route: Route, trouble: CraneError | None) -> None:
+        """Let Poetry go by proxy variables, which requests reads anew for each request.
+
+        Without a way it would look for private names elsewhere. So it reaches nobody then, and
+        the commands that resolve end with the reason.
+        """
+        from crane_core.clients.detour import lead_nowhere, take_detour
+        from crane_core.errors import CraneError
+
+        try:
+            if trouble is not None:
+                raise trouble
+            route.logins.ask_early(route.used())
             take_detour(route)
+            self._has_detour = True
+        except CraneError as error:
+            lead_nowhere()
+            self._trouble = error
+            if trouble is None:
+                route.person.notice(error.line)
 
     def _before(self, command: str, io: IO) -> None:
         self._io = io
         if self._route is not None:
-            self._route.person.io = io
+            self._route.poetry.io = io
         if command == "publish" and self._is_patched:
             from poetry_plugin_crane import poetry_internals
 
@@ -123,6 +148,8 @@ class Start:
             return
         from crane_core.errors import CraneError
 
+        if self._trouble is not None:
+            raise poetry_internals.trouble(self._trouble) from None
         try:
             for table, poetry in self._claims:
                 self._hear(table, poetry)
@@ -132,6 +159,12 @@ class Start:
                 route.logins.ask_early(used)
         except CraneError as error:
             raise poetry_internals.trouble(error) from None
+        if self._has_detour and route is not None:
+            # Poetry itself would not tell why the index refuses it.
+            try:
+                route.require_logins()
+            except CraneError as error:
+                route.person.notice(error.line)
 
     def _hear(self, table: dict[str, Any], poetry: Poetry) -> None:
         """Register what a project says of its index, if that is a source and a person agrees."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import re
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -42,38 +41,12 @@ class ProjectSources(Protocol):
     def is_bound(self, project: str, url: str) -> bool:
         """Whether the project itself says that this name comes from the source of this URL."""
 
-    def has_own_certificates(self, url: str) -> bool:
-        """Whether the tool has certificates for this URL that the agent does not have."""
-
-
-@dataclass
-class Refusals:
-    """What the tool was refused and may have swallowed, by URL."""
-
-    _errors: dict[str, Exception]
-
-    def note(self, url: str, error: Exception) -> None:
-        """Keep why a page could not be had. For files the tool tells itself."""
-        if not names_file(url):
-            self._errors.pop(url, None)  # so that it becomes the last one
-            self._errors[url] = error
-
-    def forget(self, url: str) -> None:
-        """It was had in the end."""
-        self._errors.pop(url, None)
-
-    @property
-    def last(self) -> Exception | None:
-        """The latest one, None if there is none."""
-        return next(reversed(self._errors.values()), None)
-
 
 class ProjectRoute:
     """Decides by the sources of the project that this process works on."""
 
     def __init__(self, registered: Registered, sources: ProjectSources, person: ToolPerson) -> None:
         self.person = person
-        self.refusals = Refusals({})
         self._sources = sources
         self._lock = threading.Lock()
         self._in_process: InProcess | None = None
@@ -130,8 +103,12 @@ class ProjectRoute:
         way = self._views().way(needs)
         if str(origin_of(url)) not in way.origins:
             return None
-        self._check(way)
-        return way
+        problem = self.logins.problem(self._views(), way)
+        if problem is None:
+            return way
+        if self._needs_no_login(url):
+            return None
+        raise problem
 
     def require_logins(self) -> None:
         """Ask for the logins of the project's indexes as the first request would.
@@ -140,7 +117,9 @@ class ProjectRoute:
         """
         self._require_configuration()
         if used := self.used():
-            self._check(self._views().way(self._needs_of(used)))
+            problem = self.logins.problem(self._views(), self._views().way(self._needs_of(used)))
+            if problem is not None:
+                raise problem
 
     def renewed(self, way: Way) -> Way:
         """Return a way in place of one that has broken. Raises a `CraneError`."""
@@ -150,14 +129,10 @@ class ProjectRoute:
         """After a refusal: whether a login had ended, and there is a new one now."""
         return self.logins.has_changed(self._views(), way)
 
-    def is_the_tools_own(self, url: str) -> bool:
-        """Whether only the tool itself can reach this source, by certificates of its own."""
-        return not self.registered_at(url) and self._sources.has_own_certificates(url)
-
     def project_at_others(self, url: str) -> str | None:
         """Return the project about which a URL asks a source that is not registered."""
-        if found := _RELEASE.fullmatch(urlsplit(url).path):
-            return canonicalize_name(unquote(found[1]))
+        if release := release_at(url):
+            return release
         for other in self.others():
             if (rest := _below(url, other)) is None:
                 continue
@@ -173,10 +148,9 @@ class ProjectRoute:
         if trouble is not None and self.doubtful():
             raise trouble
 
-    def _check(self, way: Way) -> None:
-        problem = self.logins.problem(self._views(), way)
-        if problem is not None:
-            raise problem
+    def _needs_no_login(self, url: str) -> bool:
+        """Whether the tool may go its own way to this URL while a login is missing."""
+        return False
 
     def _needs(self, url: str) -> Needs | None:
         used, here = self.used(), self.registered_at(url)
@@ -209,6 +183,12 @@ class ProjectRoute:
                 self._in_process = InProcess(known.paths, known.environ, self.person.notice)
                 atexit.register(self._in_process.close)
             return self._in_process
+
+
+def release_at(url: str) -> str | None:
+    """Return the project about one of whose releases a URL asks PyPI's JSON API."""
+    found = _RELEASE.fullmatch(urlsplit(url).path)
+    return canonicalize_name(unquote(found[1])) if found else None
 
 
 def names_file(url: str) -> bool:
