@@ -38,7 +38,7 @@ def stand_beside_installers(module: ModuleType) -> None:
     from hatch_crane.route import Route
 
     route = Route(os.environ)
-    original = getattr(module.Platform, "run_command", None)
+    original: Any = getattr(module.Platform, "run_command", None)
     # Without `inspect`, which would cost each command some milliseconds.
     code = getattr(original, "__code__", None)
     if code is None or code.co_varnames[: len(_SHAPE)] != _SHAPE or code.co_kwonlyargcount != 1:

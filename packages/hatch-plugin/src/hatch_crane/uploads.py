@@ -65,7 +65,9 @@ def named_repository(publisher: Any, options: dict[str, Any]) -> str | None:
         # Hatch hands `--repo` to its own publisher only.
         context = get_current_context(silent=True)
         named = context.params.get("repo") if context else None
-    return named or publisher.project_config.get("repo") or publisher.plugin_config.get("repo")
+    for configuration in (publisher.project_config, publisher.plugin_config):
+        named = named or configuration.get("repo")
+    return str(named) if named else None
 
 
 def upload_url(registered: Registered, named: str | None) -> str:
@@ -89,9 +91,9 @@ def uploading_by(way: Way) -> Iterator[None]:
     """Let the uploads meanwhile go this way."""
     from hatch.index import core
 
-    original = core.PackageIndex
+    original: Any = core.PackageIndex
 
-    class PackageIndex(original):  # type: ignore[misc, unused-ignore]
+    class PackageIndex(original):  # type: ignore[valid-type, misc, unused-ignore]
         @functools.cached_property
         def client(self) -> Any:
             """Hatch's client has a transport of its own, which passes over proxy variables."""

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import sys
 
+# As `typing` has it, which would take milliseconds to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
 # Who stands beside which module of Hatch.
 WAITING = {"hatch.utils.platform": "stand_beside_installers"}
 
@@ -16,7 +21,7 @@ class Watch:
     """A finder (PEP 451) that finds nothing of its own."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """Let a module of Hatch be found as ever, and hear of it once it is loaded."""
         step = WAITING.pop(name, None)
         if step is None:
@@ -24,16 +29,16 @@ class Watch:
         from importlib.util import find_spec
 
         if not WAITING:
-            sys.meta_path.remove(Watch)  # type: ignore[arg-type]
+            sys.meta_path.remove(Watch)
         spec = find_spec(name)
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
-            def exec_module(module):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-                load(module)
+            def exec_module(module: object) -> None:
+                load(module)  # type: ignore[arg-type]
                 tell(step, module)
 
-            spec.loader.exec_module = exec_module
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
@@ -64,4 +69,4 @@ def is_hatch() -> bool:
 
 
 if is_hatch():
-    sys.meta_path.insert(0, Watch)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Watch)
