@@ -15,7 +15,8 @@ from forward.rig import Site, make_site
 from hypothesis import HealthCheck, settings
 from idp.oidc import Idp, Realm, start_idp
 from poetry.pypi import FILES, HOST, PyPI
-from support.pips import end_agents
+from support.pips import Environments, end_agents
+from support.workers import shared_folder
 from support.world import KEPT, User, World, make_world
 
 # How fast examples are made says nothing of the code: the machine may be busy.
@@ -37,6 +38,12 @@ def providers() -> Iterator[Idp]:
     """One identity provider process with every realm, for the whole run."""
     with start_idp() as idp:
         yield idp
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
+    """Share the fetched pips among the workers of a test run."""
+    return Environments(shared_folder(tmp_path_factory, "pips"))
 
 
 @pytest.fixture

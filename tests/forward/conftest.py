@@ -44,16 +44,6 @@ def rig(site: Site, home: Home, tmp_path: Path) -> Iterator[Rig]:
         yield rig
 
 
-@pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
-    """Share the fetched pips among the workers of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "popen-gw" in base.name else base
-    folder = shared / "pips"
-    folder.mkdir(exist_ok=True)
-    return Environments(folder)
-
-
 @pytest.fixture
 def make_environment(environments: Environments, tmp_path: Path) -> MakeEnvironment:
     """Make fresh environments below the test's folder."""

@@ -25,6 +25,7 @@ from forward.net import Net
 from forward.rig import PRIVATE_HOST, UV, Rig, Site, forward
 from gateway.harness import Home
 from support.pips import NEWEST, RUNNING, MakeEnvironment, Pip
+from support.workers import shared_folder
 
 from crane_core.gateway import authority as authority_module
 from crane_core.gateway.authority import Authority
@@ -142,9 +143,7 @@ def go_program(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     go = shutil.which("go", path=os.environ["PATH"]) or "/usr/local/go/bin/go"
     if not Path(go).exists():
         pytest.skip("go is not here")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "popen-gw" in base.name else base) / "go"
-    folder.mkdir(exist_ok=True)
+    folder = shared_folder(tmp_path_factory, "go")
     environ = {**os.environ, "GOFLAGS": "-mod=mod", "GO111MODULE": "off", "HOME": str(folder),
                "GOCACHE": str(folder / "cache")}  # fmt: skip
     with FileLock(folder / "lock"):

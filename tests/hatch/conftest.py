@@ -9,9 +9,10 @@ from forward.rig import Site
 from hatch.kit import NEWEST, HatchDesk, Hatches
 from idp.oidc import Realm
 from poetry.pypi import PyPI
-from run.kit import Machine
+from support.desks import machine_of
 from support.pips import log_in, register
 from support.tooling import toolbox
+from support.workers import shared_folder
 from support.world import User
 
 __all__ = ["toolbox"]
@@ -20,10 +21,7 @@ __all__ = ["toolbox"]
 @pytest.fixture(scope="session")
 def hatches(tmp_path_factory: pytest.TempPathFactory) -> Hatches:
     """Share the environments among the workers of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "popen-gw" in base.name else base) / "hatches"
-    folder.mkdir(exist_ok=True)
-    return Hatches(folder)
+    return Hatches(shared_folder(tmp_path_factory, "hatches"))
 
 
 @pytest.fixture
@@ -37,16 +35,8 @@ def fresh(
     site: Site, user: User, pypi: PyPI, hatches: Hatches, version: str
 ) -> Iterator[HatchDesk]:
     """Give a desk whose user has registered nothing."""
-    user.variables = {
-        "HTTPS_PROXY": site.net.url(),
-        "SSL_CERT_FILE": site.net.ca_file,
-        "REQUESTS_CA_BUNDLE": site.net.ca_file,
-        "PIP_CERT": "",
-        "CI": "1",
-    }
-    machine = Machine(user, site)
-    yield HatchDesk(machine, pypi, hatches.hatch(version))
-    machine.end_all()
+    with machine_of(user, site, REQUESTS_CA_BUNDLE=site.net.ca_file) as machine:
+        yield HatchDesk(machine, pypi, hatches.hatch(version))
 
 
 @pytest.fixture

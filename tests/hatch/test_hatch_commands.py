@@ -40,7 +40,7 @@ def test_environments(desk: HatchDesk, installer: str) -> None:
     assert desk.machine.bundles() == []
     # The control: it is crane that lets the installers in, and keeps them from the other one.
     desk.run("env", "prune")
-    desk.hatch("env", "create", program=desk.bare, PIP_NO_CACHE_DIR="1", UV_NO_CACHE="1",
+    desk.call("env", "create", program=desk.bare, PIP_NO_CACHE_DIR="1", UV_NO_CACHE="1",
                **desk.indexes)  # fmt: skip
     assert "firm_lib-1.0" not in desk.installed()
 

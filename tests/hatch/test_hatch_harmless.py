@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hatch.kit import VERSIONS, HatchDesk, says
+from hatch.kit import VERSIONS, HatchDesk
+from support.desks import says
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
@@ -40,7 +41,7 @@ def test_a_broken_configuration_is_no_way_to_pypi(desk: HatchDesk) -> None:
 
     for installer in ("pip", "uv"):
         desk.write("firm-lib", more=f'installer = "{installer}"')
-        done = desk.hatch("run", "python", "-c", "", **desk.indexes)
+        done = desk.call("run", "python", "-c", "", **desk.indexes)
         assert done.returncode == 1
         assert "config.toml" in done.stderr
         assert "Traceback" not in says(done)

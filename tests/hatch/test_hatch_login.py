@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pexpect
 import pytest
-from hatch.kit import VERSIONS, HatchDesk, says
+from hatch.kit import VERSIONS, HatchDesk
 from idp.oidc import Realm
+from support.desks import says
 from support.pips import log_in
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
@@ -26,7 +27,7 @@ def test_the_prompt_comes_first_and_hatch_goes_on(private: HatchDesk) -> None:
     status = private.crane("status", **private.indexes)
     assert "nobody is logged in, named by this project" in status.stdout, says(status)
 
-    done = private.hatch("-q", "env", "create", **private.indexes)
+    done = private.call("-q", "env", "create", **private.indexes)
 
     assert done.returncode == 0, says(done)
     assert "To log in to python (https://index.firm.test/python)" in done.stderr
@@ -76,17 +77,17 @@ def test_where_nobody_can_be_asked_it_is_an_error_with_what_to_do(private: Hatch
     for installer in ("pip", "uv"):
         private.write("firm-lib", more=f'installer = "{installer}"')
         for variable in ("CI", "CRANE_NON_INTERACTIVE"):
-            done = private.hatch("run", "python", "-c", "", **private.indexes, **{variable: "1"})
+            done = private.call("run", "python", "-c", "", **private.indexes, **{variable: "1"})
             assert done.returncode == 1, says(done)
             assert "nobody is logged in at python" in done.stderr, says(done)
             assert "run: hatch-crane login python" in done.stderr
             assert "Traceback" not in says(done)
     private.run("env", "prune")
-    done = private.hatch("--no-interactive", "env", "create", **private.indexes)
+    done = private.call("--no-interactive", "env", "create", **private.indexes)
     assert "nobody is logged in at python" in done.stderr, says(done)
     assert private.pypi.asked("firm-lib") == []
     private.run("env", "prune")
-    denied = private.hatch("env", "create", TEST_DECISION="deny", **private.indexes)
+    denied = private.call("env", "create", TEST_DECISION="deny", **private.indexes)
     assert denied.returncode == 1
     assert "denied" in denied.stderr or "refused" in denied.stderr, says(denied)
     assert "Traceback" not in says(denied)

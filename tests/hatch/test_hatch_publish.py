@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from forward.rig import PRIVATE_HOST
-from hatch.kit import VERSIONS, HatchDesk, says
+from hatch.kit import VERSIONS, HatchDesk
 from idp.oidc import Realm
+from support.desks import says
 from support.pips import log_in, register
 
 from crane_devserver.wheels import make_wheel
@@ -48,7 +49,7 @@ def test_publish(desk: HatchDesk, realm: Realm) -> None:
 
     with desk.site.net.host(uploads, UPLOADS):
         publish = ("publish", "-p", "crane", "-n")
-        done = desk.hatch(*publish, "-r", "uploads")
+        done = desk.call(*publish, "-r", "uploads")
         assert done.returncode == 0, says(done) + desk.machine.log()
         ((path, headers, body),) = uploads.posted()
         assert path.rstrip("/") == "/python"
@@ -61,7 +62,7 @@ def test_publish(desk: HatchDesk, realm: Realm) -> None:
             ("-o", "repo=uploads"),
             ("-r", "uploads", "-u", "me", "-a", "x"),
         ):
-            done = desk.hatch(*publish, *extra)
+            done = desk.call(*publish, *extra)
             assert done.returncode == 0, says(done)
         assert len(uploads.posted()) == 4
         assert {h["authorization"] for _, h, _ in uploads.posted()} == {f"Bearer {token}"}
@@ -71,12 +72,12 @@ def test_publish(desk: HatchDesk, realm: Realm) -> None:
             (("-r", "https://upload.pypi.org/legacy/"), "is not a registered index"),
             (("-r", "main"), 'Index not found: "main"'),
         ):
-            done = desk.hatch(*publish, *extra)
+            done = desk.call(*publish, *extra)
             assert done.returncode == 1
             assert f"crane: {reason}" in done.stderr or reason in done.stderr, says(done)
             assert "Traceback" not in says(done)
         desk.machine.user.crane("logout", "uploads", check=True)
-        done = desk.hatch(*publish, "-r", "uploads")
+        done = desk.call(*publish, "-r", "uploads")
         assert done.returncode == 1
         assert "nobody is logged in at uploads" in done.stderr, says(done)
         assert "run: hatch-crane login uploads" in done.stderr

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pexpect
 import pytest
-from hatch.kit import HatchDesk, says
+from hatch.kit import HatchDesk
+from support.desks import says
 
 from crane_core.config.store import ConfigStore
 
@@ -15,36 +16,22 @@ def checkout(fresh: HatchDesk) -> HatchDesk:
     del fresh.machine.user.variables["CI"]
     fresh.site.add_private("firm-lib")
     fresh.add_pypi("firm-lib", "9.0")
-    fresh.write("firm-lib", more=claim(fresh))
+    fresh.write("firm-lib", more=fresh.claim())
     return fresh
 
 
-def claim(desk: HatchDesk, **more: str) -> str:
-    lines = {"index": desk.site.index_url, "issuer": desk.site.realm.issuer, **more}
-    text = "".join(f'{key} = "{value}"\n' for key, value in lines.items())
-    variables = f'[tool.hatch.envs.default.env-vars]\nPIP_EXTRA_INDEX_URL = "{desk.site.index_url}"'
-    return f"{variables}\n[tool.crane]\n{text}"
-
-
-def at_terminal(desk: HatchDesk) -> pexpect.spawn:
-    return pexpect.spawn(
-        str(desk.program), ["env", "create"], env=desk.environ(TERM="xterm"),
-        cwd=str(desk.project), encoding="utf-8", dimensions=(60, 200), timeout=60,
-    )  # fmt: skip
-
-
 def test_it_is_asked_once(checkout: HatchDesk) -> None:
-    child = at_terminal(checkout)
+    child = checkout.at_terminal("env", "create")
     child.expect("Do you trust both")
     child.sendline("")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 1
     assert "is not trusted" in child.before
-    assert not checkout.machine.user.config_file.exists()
+    assert not checkout.config_file.exists()
     checkout.run("env", "prune")
 
-    child = at_terminal(checkout)
+    child = checkout.at_terminal("env", "create")
     child.expect("the index https://index.firm.test/python wants a login at")
     child.expect("Do you trust both")
     child.sendline("y")
@@ -62,13 +49,13 @@ def test_it_is_asked_once(checkout: HatchDesk) -> None:
 def test_where_nobody_can_be_asked_it_is_not_believed(checkout: HatchDesk) -> None:
     """A browser alone is no answer; and what is registered counts, whatever is said here."""
     for installer in ("pip", "uv"):
-        checkout.write("firm-lib", more=f'installer = "{installer}"\n{claim(checkout)}')
-        done = checkout.hatch("env", "create", UV_INDEX=checkout.site.index_url)
+        checkout.write("firm-lib", more=f'installer = "{installer}"\n{checkout.claim()}')
+        done = checkout.call("env", "create", UV_INDEX=checkout.site.index_url)
         assert done.returncode == 1, says(done)
         assert "hatch-crane trust" in done.stderr, says(done)
         assert "Traceback" not in says(done)
         checkout.run("env", "prune")
-    assert not checkout.machine.user.config_file.exists()
+    assert not checkout.config_file.exists()
     assert len(checkout.site.crane.requests) == 0
     assert checkout.pypi.asked("firm-lib") == []
     # What a checkout may not say at all.
@@ -77,13 +64,13 @@ def test_where_nobody_can_be_asked_it_is_not_believed(checkout: HatchDesk) -> No
         {"insecure-http": "yes"},
         {"issuer": "http://sso.firm.test"},
     ):
-        checkout.write("firm-lib", more=claim(checkout, **more))
+        checkout.write("firm-lib", more=checkout.claim(**more))
         done = checkout.crane("trust", "--yes")
         assert done.returncode != 0
         assert "Traceback" not in says(done)
-        assert not checkout.machine.user.config_file.exists()
+        assert not checkout.config_file.exists()
     # A job may say so itself.
-    checkout.write("firm-lib", more=claim(checkout))
+    checkout.write("firm-lib", more=checkout.claim())
     assert "python is registered" in checkout.crane("trust", "--yes").stderr
     assert "names no index that is not registered" in checkout.crane("trust").stdout
     checkout.run("env", "create")
@@ -93,17 +80,17 @@ def test_where_nobody_can_be_asked_it_is_not_believed(checkout: HatchDesk) -> No
 def test_what_is_registered_counts_and_what_is_not_asked_does_not(desk: HatchDesk) -> None:
     """Whatever provider the checkout names; nor do its variables say where crane's files are."""
     desk.site.add_private("firm-lib")
-    evil = claim(desk, issuer="https://evil.example")
+    evil = desk.claim(issuer="https://evil.example")
     evil = evil.replace("[tool.crane]", 'XDG_CONFIG_HOME = "/nowhere"\n[tool.crane]')
     desk.write("firm-lib", more=evil)
-    before = ConfigStore(desk.machine.user.config_file).load()
+    before = ConfigStore(desk.config_file).load()
     desk.run("env", "create")
     assert desk.installed() == {"firm_lib-1.0"}
-    assert ConfigStore(desk.machine.user.config_file).load() == before
+    assert ConfigStore(desk.config_file).load() == before
 
     desk.run("env", "prune")
-    desk.machine.user.config_file.unlink()
+    desk.config_file.unlink()
     desk.add_pypi("open-lib")
-    desk.write("open-lib", more=claim(desk).replace("PIP_EXTRA_INDEX_URL", "UNUSED"))
+    desk.write("open-lib", more=desk.claim().replace("PIP_EXTRA_INDEX_URL", "UNUSED"))
     desk.run("env", "create")
-    assert not desk.machine.user.config_file.exists()
+    assert not desk.config_file.exists()

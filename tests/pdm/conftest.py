@@ -9,18 +9,16 @@ from forward.rig import Site
 from idp.oidc import Realm
 from pdm.kit import NEWEST, PdmDesk, Pdms
 from poetry.pypi import PyPI
-from run.kit import Machine
+from support.desks import machine_of
 from support.pips import log_in, register
+from support.workers import shared_folder
 from support.world import User
 
 
 @pytest.fixture(scope="session")
 def pdms(tmp_path_factory: pytest.TempPathFactory) -> Pdms:
     """Share the environments among the workers of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "popen-gw" in base.name else base) / "pdms"
-    folder.mkdir(exist_ok=True)
-    return Pdms(folder)
+    return Pdms(shared_folder(tmp_path_factory, "pdms"))
 
 
 @pytest.fixture
@@ -32,16 +30,8 @@ def version() -> str:
 @pytest.fixture
 def fresh(site: Site, user: User, pypi: PyPI, pdms: Pdms, version: str) -> Iterator[PdmDesk]:
     """Give a desk whose user has registered nothing."""
-    user.variables = {
-        "HTTPS_PROXY": site.net.url(),
-        "SSL_CERT_FILE": site.net.ca_file,
-        "REQUESTS_CA_BUNDLE": site.net.ca_file,
-        "PIP_CERT": "",
-        "CI": "1",
-    }
-    machine = Machine(user, site)
-    yield PdmDesk(machine, pypi, pdms.pdm(version))
-    machine.end_all()
+    with machine_of(user, site, REQUESTS_CA_BUNDLE=site.net.ca_file) as machine:
+        yield PdmDesk(machine, pypi, pdms.pdm(version))
 
 
 @pytest.fixture

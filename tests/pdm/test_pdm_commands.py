@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 from forward.rig import PRIVATE_HOST, PUBLIC_HOST
-from pdm.kit import VERSIONS, PdmDesk, says, source
+from pdm.kit import VERSIONS, PdmDesk, source
 from poetry.kit import write_pages
+from support.desks import says
 from support.pips import make_built_sdist
 
 from crane_devserver.behaviour import STATIC_INDEX
@@ -65,7 +66,7 @@ def test_lock_and_install(desk: PdmDesk) -> None:
     assert desk.machine.bundles() == []
     # The control: it is crane that lets PDM in, and keeps it from the other one.
     (desk.project / "pdm.lock").unlink()
-    done = desk.pdm("--no-cache", "lock", program=desk.bare)
+    done = desk.call("--no-cache", "lock", program=desk.bare)
     assert done.returncode != 0 or desk.versions["firm-lib"] == "9.0", says(done)
 
 
@@ -205,7 +206,7 @@ def test_publish_needs_no_login_of_pdms(desk: PdmDesk) -> None:
     desk.run(*publish)
 
     make_wheel(desk.project / "dist", "app", "1.0", requires=["x"])
-    other = desk.pdm(*publish)
+    other = desk.call(*publish)
     assert other.returncode != 0
     assert "crane: File already exists" in says(other).replace("\n", " ")
     assert "Traceback" not in says(other)
@@ -282,7 +283,7 @@ def test_an_index_that_is_down_is_an_error(desk: PdmDesk) -> None:
     del desk.site.net.places["index.firm.test:443"]
 
     for extra in ({}, {"PDM_USE_UV": "1", "UV_HTTP_RETRIES": "0"}):
-        done = desk.pdm("lock", **extra)
+        done = desk.call("lock", **extra)
         assert done.returncode == 1
         assert not (desk.project / "pdm.lock").exists()
         assert extra or "crane: " in done.stderr, says(done)

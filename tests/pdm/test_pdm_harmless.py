@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from pdm.kit import VERSIONS, PdmDesk, says
+from pdm.kit import VERSIONS, PdmDesk
+from support.desks import says
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
@@ -37,7 +38,7 @@ def test_a_broken_configuration_is_no_way_to_pypi(desk: PdmDesk) -> None:
         file.write("\nthis is no TOML\n")
 
     for extra in ({}, {"PDM_USE_UV": "1"}):
-        done = desk.pdm("lock", **extra)
+        done = desk.call("lock", **extra)
         assert done.returncode == 1
         assert "config.toml" in done.stderr
         assert "Traceback" not in says(done)
@@ -76,7 +77,7 @@ def test_an_unknown_pdm_takes_the_forward_route(desk: PdmDesk, change: str) -> N
         f"{change}\nfrom pdm.core import main\nraise SystemExit(main())\n"
     )
 
-    done = desk.pdm("changed.py", "lock", program=desk.program.with_name("python"))
+    done = desk.call("changed.py", "lock", program=desk.program.with_name("python"))
 
     assert done.returncode == 0, says(done) + desk.machine.log()
     assert desk.versions == {"firm-lib": "1.0", "open-lib": "2.0"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pexpect
 import pytest
 from idp.oidc import Realm
-from pdm.kit import VERSIONS, PdmDesk, says
+from pdm.kit import VERSIONS, PdmDesk
 from poetry.kit import write_pages
+from support.desks import says
 from support.pips import log_in
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
@@ -26,7 +27,7 @@ def test_the_prompt_comes_first_and_pdm_goes_on(private: PdmDesk) -> None:
     """Under `--quiet`, too; and the commands know of the login."""
     assert "nobody is logged in, a source of this project" in private.run("crane", "status")
 
-    done = private.pdm("lock", "--quiet")
+    done = private.call("lock", "--quiet")
 
     assert done.returncode == 0, says(done)
     assert "To log in to python (https://index.firm.test/python)" in done.stderr
@@ -40,7 +41,7 @@ def test_the_prompt_comes_first_and_pdm_goes_on(private: PdmDesk) -> None:
     assert "To log in" in private.run("install")
     assert "logged out of python" in private.run("crane", "logout", "python")
     assert "logged in to python as ada" in private.run("crane", "login")
-    unknown = private.pdm("crane", "login", "other")
+    unknown = private.call("crane", "login", "other")
     assert unknown.returncode == 1
     assert 'Index not found: "other"' in unknown.stderr
     assert "Traceback" not in says(unknown)
@@ -82,21 +83,21 @@ def test_where_nobody_can_be_asked_it_is_an_error_with_what_to_do(private: PdmDe
         ("-n", "outdated"),
         ("-n", "sync", "--reinstall"),
     ):
-        done = private.pdm(*command, CI="1" if "--skip" in command else "")
+        done = private.call(*command, CI="1" if "--skip" in command else "")
         assert done.returncode == 1, says(done)
         assert "nobody is logged in at python" in done.stderr, says(done)
         assert "run: pdm crane login python" in " ".join(done.stderr.split())
         assert "Traceback" not in says(done)
     for variable in ("CI", "CRANE_NON_INTERACTIVE", "PDM_NON_INTERACTIVE"):
-        done = private.pdm("--no-cache", "lock", **{variable: "1"})
+        done = private.call("--no-cache", "lock", **{variable: "1"})
         assert done.returncode == 1
         assert "To log in" not in done.stderr
         assert "nobody is logged in at python" in done.stderr
-    done = private.pdm("--no-cache", "lock", CI="1", PDM_USE_UV="1")
+    done = private.call("--no-cache", "lock", CI="1", PDM_USE_UV="1")
     assert "nobody is logged in at python" in done.stderr
     assert "Traceback" not in says(done)
     assert [path for path, _ in private.pypi.seen[seen:] if "firm-lib" in path] == []
-    denied = private.pdm("lock", TEST_DECISION="deny")
+    denied = private.call("lock", TEST_DECISION="deny")
     assert denied.returncode == 1
     assert "denied" in denied.stderr or "refused" in denied.stderr
     assert "Traceback" not in says(denied)
@@ -125,7 +126,7 @@ def test_public_files_of_a_static_lock_need_no_login(desk: PdmDesk) -> None:
     desk.run("sync", "--prod")
     assert desk.installed() == {"open_lib-2.0"}
 
-    done = desk.pdm("sync", "-G", "own")
+    done = desk.call("sync", "-G", "own")
     assert done.returncode == 1
     assert "nobody is logged in at python" in done.stderr
     assert "Traceback" not in says(done)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pexpect
 import pytest
-from pdm.kit import PdmDesk, says
+from pdm.kit import PdmDesk
+from support.desks import says
 
 from crane_core.config.store import ConfigStore
 
@@ -15,34 +16,21 @@ def checkout(fresh: PdmDesk) -> PdmDesk:
     del fresh.machine.user.variables["CI"]
     fresh.site.add_private("firm-lib")
     fresh.add_pypi("firm-lib", "9.0")
-    fresh.write("firm-lib", more=claim(fresh))
+    fresh.write("firm-lib", more=fresh.claim())
     return fresh
 
 
-def claim(desk: PdmDesk, **more: str) -> str:
-    lines = {"index": desk.site.index_url, "issuer": desk.site.realm.issuer, **more}
-    text = "".join(f'{key} = "{value}"\n' for key, value in lines.items())
-    return f"[tool.crane]\n{text}"
-
-
-def at_terminal(desk: PdmDesk) -> pexpect.spawn:
-    return pexpect.spawn(
-        str(desk.program), ["lock"], env=desk.environ(TERM="xterm"), cwd=str(desk.project),
-        encoding="utf-8", dimensions=(60, 200), timeout=60,
-    )  # fmt: skip
-
-
 def test_it_is_asked_once(checkout: PdmDesk) -> None:
-    child = at_terminal(checkout)
+    child = checkout.at_terminal("lock")
     child.expect("Do you trust both")
     child.sendline("")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 1
     assert "is not trusted" in child.before
-    assert not checkout.machine.user.config_file.exists()
+    assert not checkout.config_file.exists()
 
-    child = at_terminal(checkout)
+    child = checkout.at_terminal("lock")
     child.expect("the index https://index.firm.test/python wants a login at")
     child.expect("Do you trust both")
     child.sendline("y")
@@ -59,13 +47,13 @@ def test_it_is_asked_once(checkout: PdmDesk) -> None:
 def test_where_nobody_can_be_asked_it_is_not_believed(checkout: PdmDesk) -> None:
     """Without a terminal, and with PDM's hooks skipped, too: a browser alone is no answer."""
     for command in (("-n", "lock"), ("install",), ("lock", "--skip", ":all")):
-        done = checkout.pdm(*command)
+        done = checkout.call(*command)
         assert done.returncode == 1
         assert "pdm crane trust" in " ".join(done.stderr.split()), says(done)
         assert "Traceback" not in says(done)
-    done = checkout.pdm("lock", PDM_USE_UV="1")
+    done = checkout.call("lock", PDM_USE_UV="1")
     assert "pdm crane trust" in " ".join(done.stderr.split()), says(done)
-    assert not checkout.machine.user.config_file.exists()
+    assert not checkout.config_file.exists()
     assert len(checkout.site.crane.requests) == 0
     assert checkout.pypi.asked("firm-lib") == []
     # What a checkout may not say at all.
@@ -74,13 +62,13 @@ def test_where_nobody_can_be_asked_it_is_not_believed(checkout: PdmDesk) -> None
         {"insecure-http": "yes"},
         {"issuer": "http://sso.firm.test"},
     ):
-        checkout.write("firm-lib", more=claim(checkout, **more))
-        done = checkout.pdm("crane", "trust", "--yes")
+        checkout.write("firm-lib", more=checkout.claim(**more))
+        done = checkout.call("crane", "trust", "--yes")
         assert done.returncode == 1
         assert "Traceback" not in says(done)
-        assert not checkout.machine.user.config_file.exists()
+        assert not checkout.config_file.exists()
     # A job may say so itself.
-    checkout.write("firm-lib", more=claim(checkout))
+    checkout.write("firm-lib", more=checkout.claim())
     checkout.run("crane", "trust", "--yes")
     assert "names no index that is not registered" in checkout.run("crane", "trust")
     checkout.run("lock")
@@ -90,13 +78,13 @@ def test_where_nobody_can_be_asked_it_is_not_believed(checkout: PdmDesk) -> None
 def test_what_is_registered_counts_and_what_is_no_source_does_not(desk: PdmDesk) -> None:
     """Whatever provider the checkout names."""
     desk.site.add_private("firm-lib")
-    desk.write("firm-lib", more=claim(desk, issuer="https://evil.example"))
-    before = ConfigStore(desk.machine.user.config_file).load()
+    desk.write("firm-lib", more=desk.claim(issuer="https://evil.example"))
+    before = ConfigStore(desk.config_file).load()
     desk.run("lock")
-    assert ConfigStore(desk.machine.user.config_file).load() == before
+    assert ConfigStore(desk.config_file).load() == before
 
-    desk.machine.user.config_file.unlink()
+    desk.config_file.unlink()
     desk.add_pypi("open-lib")
-    desk.write("open-lib", sources="", more=claim(desk))
+    desk.write("open-lib", sources="", more=desk.claim())
     desk.run("-n", "lock")
-    assert not desk.machine.user.config_file.exists()
+    assert not desk.config_file.exists()

@@ -9,18 +9,16 @@ from forward.rig import Site
 from idp.oidc import Realm
 from poetry.kit import NEWEST, Desk, Poetries
 from poetry.pypi import PyPI
-from run.kit import Machine
+from support.desks import machine_of
 from support.pips import log_in, register
+from support.workers import shared_folder
 from support.world import User
 
 
 @pytest.fixture(scope="session")
 def poetries(tmp_path_factory: pytest.TempPathFactory) -> Poetries:
     """Share the environments among the workers of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "popen-gw" in base.name else base) / "poetries"
-    folder.mkdir(exist_ok=True)
-    return Poetries(folder)
+    return Poetries(shared_folder(tmp_path_factory, "poetries"))
 
 
 @pytest.fixture
@@ -32,15 +30,8 @@ def version() -> str:
 @pytest.fixture
 def bare(site: Site, user: User, pypi: PyPI, poetries: Poetries, version: str) -> Iterator[Desk]:
     """Give a desk whose user has registered nothing."""
-    user.variables = {
-        "HTTPS_PROXY": site.net.url(),
-        "SSL_CERT_FILE": site.net.ca_file,
-        "PIP_CERT": "",
-        "CI": "1",
-    }
-    machine = Machine(user, site)
-    yield Desk(machine, pypi, poetries.poetry(version))
-    machine.end_all()
+    with machine_of(user, site) as machine:
+        yield Desk(machine, pypi, poetries.poetry(version))
 
 
 @pytest.fixture

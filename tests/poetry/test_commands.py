@@ -6,7 +6,8 @@ import base64
 
 import pytest
 from forward.rig import PRIVATE_HOST
-from poetry.kit import VERSIONS, Desk, says, write_pages
+from poetry.kit import VERSIONS, Desk, write_pages
+from support.desks import says
 from support.pips import make_built_sdist
 
 from crane_devserver.behaviour import STATIC_INDEX
@@ -38,8 +39,8 @@ def test_without_the_plugin_the_same_command_finds_nothing(desk: Desk) -> None:
     desk.site.add_private("firm-lib")
     desk.write("firm-lib")
 
-    assert desk.poetry("--no-plugins", "lock").returncode != 0
-    assert desk.poetry("lock").returncode == 0
+    assert desk.call("--no-plugins", "lock").returncode != 0
+    assert desk.call("lock").returncode == 0
 
 
 @each_version
@@ -228,7 +229,7 @@ def test_publish_needs_no_login_of_poetrys(desk: Desk) -> None:
     desk.run("publish", "--repository", "firm")
 
     make_wheel(desk.project / "dist", "app", "1.0", requires=["x"])
-    other = desk.poetry("publish", "--repository", "firm")
+    other = desk.call("publish", "--repository", "firm")
     assert other.returncode != 0
     assert "crane: File already exists" in says(other).replace("\n", " ")
     assert "127.0.0.1" not in says(other)
@@ -241,8 +242,8 @@ def test_self_commands_are_as_before(desk: Desk) -> None:
     with_plugin = desk.run("self", "show", "plugins")
     assert "poetry-plugin-crane" in with_plugin
 
-    one = desk.poetry("self", "lock")
-    other = desk.poetry("--no-plugins", "self", "lock")
+    one = desk.call("self", "lock")
+    other = desk.call("--no-plugins", "self", "lock")
 
     assert one.returncode == other.returncode
     assert _without_times(says(one)) == _without_times(says(other).replace("'--no-plugins', ", ""))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 
 import pytest
-from poetry.kit import NEWEST, VERSIONS, Desk, says, source
+from poetry.kit import NEWEST, VERSIONS, Desk, source
 from run.kit import kill, until
+from support.desks import says
 from support.pips import interpreter, register
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
@@ -55,7 +57,7 @@ def test_a_broken_configuration_is_no_way_to_pypi(desk: Desk) -> None:
     with desk.machine.user.config_file.open("a") as file:
         file.write("\nthis is no TOML\n")
 
-    done = desk.poetry("lock")
+    done = desk.call("lock")
 
     assert done.returncode == 1
     assert "config.toml" in done.stderr
@@ -69,13 +71,26 @@ def test_a_broken_configuration_stops_no_command_that_needs_no_index(desk: Desk)
     with desk.machine.user.config_file.open("a") as file:
         file.write("\n[[")
 
-    done = desk.poetry("show")
+    done = desk.call("show")
 
     assert done.returncode == 0 or "poetry.lock not found" in done.stderr, says(done)
     assert [line for line in done.stderr.splitlines() if "config.toml" in line] == [
         line for line in done.stderr.splitlines() if line.startswith("crane: ")
     ]
     assert done.stderr.count("config.toml") == 1
+
+
+def of_another_shape(desk: Desk, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a Poetry of whose inside something has changed."""
+    (desk.project / "changed.py").write_text(
+        "from poetry.utils.authenticator import Authenticator\n"
+        "original = Authenticator.create_session\n"
+        "def create_session(self, other=None):\n    return original(self)\n"
+        "Authenticator.create_session = create_session\n"
+        "from poetry.console.application import main\n"
+        "raise SystemExit(main())\n"
+    )
+    return desk.call("changed.py", *arguments, program=desk.program.with_name("python"))
 
 
 @each_version
@@ -85,25 +100,33 @@ def test_an_unknown_poetry_takes_the_forward_route(desk: Desk) -> None:
     desk.add_pypi("firm-lib", "9.0")
     desk.add_pypi("open-lib", "2.0")
     desk.write("firm-lib")
-    (desk.project / "changed.py").write_text(
-        "from poetry.utils.authenticator import Authenticator\n"
-        "original = Authenticator.create_session\n"
-        "def create_session(self, other=None):\n    return original(self)\n"
-        "Authenticator.create_session = create_session\n"
-        "from poetry.console.application import main\n"
-        "raise SystemExit(main())\n"
-    )
-    python = str(desk.program.with_name("python"))
 
-    done = desk.machine.user.run(
-        "sh", "-c", f'cd "{desk.project}" && "{python}" changed.py lock', **desk.environ()
-    )
+    done = of_another_shape(desk, "lock")
 
     assert done.returncode == 0, says(done) + desk.machine.log()
     assert desk.locked["firm-lib"]["version"] == "1.0"
     assert desk.locked["open-lib"]["version"] == "2.0"
     assert len(desk.machine.agents()) == 1
     assert desk.mentions("127.0.0.1") == []
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["nobody logged in", "broken configuration"])
+def test_an_unknown_poetry_without_a_way_takes_nothing_from_elsewhere(
+    unknown: Desk, broken: bool
+) -> None:
+    unknown.site.add_private("firm-lib")
+    unknown.add_pypi("firm-lib", "9.0")
+    unknown.write("firm-lib")
+    if broken:
+        with unknown.config_file.open("a") as file:
+            file.write("\n[[")
+
+    done = of_another_shape(unknown, "lock")
+
+    assert done.returncode == 1
+    assert ("config.toml" if broken else "crane login python") in done.stderr, says(done)
+    assert "Traceback" not in says(done)
+    assert unknown.pypi.asked("firm-lib") == []
 
 
 def test_below_crane_run(desk: Desk) -> None:
@@ -139,7 +162,7 @@ def test_an_agent_that_is_killed_in_between(desk: Desk) -> None:
     thread = threading.Thread(target=kill_after_the_third_page)
     thread.start()
     # Fetching ahead would have everything before Poetry asks.
-    done = desk.poetry("lock", CRANE_PREFETCH="off")
+    done = desk.call("lock", CRANE_PREFETCH="off")
     thread.join()
 
     assert killed

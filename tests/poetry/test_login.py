@@ -5,7 +5,8 @@ from __future__ import annotations
 import pexpect
 import pytest
 from idp.oidc import Realm
-from poetry.kit import VERSIONS, Desk, says
+from poetry.kit import VERSIONS, Desk
+from support.desks import says
 from support.pips import log_in
 
 
@@ -20,7 +21,7 @@ def private(unknown: Desk) -> Desk:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_prompt_comes_first_and_poetry_goes_on(private: Desk) -> None:
-    done = private.poetry("lock", "--no-ansi")
+    done = private.call("lock", "--no-ansi")
 
     assert done.returncode == 0, says(done)
     assert "To log in to python (https://index.firm.test/python)" in done.stderr
@@ -50,7 +51,7 @@ def test_at_a_terminal(private: Desk) -> None:
 def test_no_interaction_is_an_error_with_what_to_do(private: Desk) -> None:
     private.add_pypi("firm-lib", "9.0")
 
-    done = private.poetry("lock", "--no-interaction")
+    done = private.call("lock", "--no-interaction")
 
     assert done.returncode == 1
     assert "nobody is logged in at python" in done.stderr
@@ -61,7 +62,7 @@ def test_no_interaction_is_an_error_with_what_to_do(private: Desk) -> None:
 
 @pytest.mark.parametrize("variable", ["CI", "CRANE_NON_INTERACTIVE", "POETRY_NO_INTERACTION"])
 def test_variables_that_say_nobody_is_there(private: Desk, variable: str) -> None:
-    done = private.poetry("lock", **{variable: "1"})
+    done = private.call("lock", **{variable: "1"})
 
     assert done.returncode == 1
     assert "To log in" not in done.stderr
@@ -69,7 +70,7 @@ def test_variables_that_say_nobody_is_there(private: Desk, variable: str) -> Non
 
 
 def test_quiet_shows_the_prompt_nonetheless(private: Desk) -> None:
-    done = private.poetry("lock", "--quiet")
+    done = private.call("lock", "--quiet")
 
     assert done.returncode == 0, says(done)
     assert "To log in to python" in done.stderr
@@ -77,7 +78,7 @@ def test_quiet_shows_the_prompt_nonetheless(private: Desk) -> None:
 
 
 def test_a_denied_login_ends_the_command(private: Desk) -> None:
-    done = private.poetry("lock", TEST_DECISION="deny")
+    done = private.call("lock", TEST_DECISION="deny")
 
     assert done.returncode == 1
     assert "denied" in done.stderr or "refused" in done.stderr
@@ -105,7 +106,7 @@ def test_locked_public_releases_need_no_login(desk: Desk) -> None:
     desk.run("install", "--only", "main")
     assert desk.installed() == {"open_lib-2.0"}
 
-    done = desk.poetry("install")
+    done = desk.call("install")
     assert done.returncode == 1
     assert "nobody is logged in at python" in says(done)
 
@@ -120,7 +121,7 @@ def test_the_crane_commands(private: Desk) -> None:
     assert "nobody is logged in" in private.run("crane", "status")
     assert "crane login" in private.run("list")
 
-    done = private.poetry("crane", "login", "other")
+    done = private.call("crane", "login", "other")
     assert done.returncode == 1
     assert 'Index not found: "other"' in done.stderr
     assert "Traceback" not in says(done)
@@ -134,7 +135,7 @@ def test_a_session_that_ends_in_the_middle(desk: Desk, realm: Realm) -> None:
     desk.run("lock")
     desk.machine.user.crane("logout", check=True)
 
-    done = desk.poetry("lock", "--regenerate")
+    done = desk.call("lock", "--regenerate")
 
     assert done.returncode == 0, says(done)
     assert "To log in to python" in done.stderr

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from poetry.kit import VERSIONS, Desk, says, source, write_pages
+from poetry.kit import VERSIONS, Desk, source, write_pages
+from support.desks import says
 
 PUBLIC_FIRST = "PyPI"
 EVIL = "9.0"
@@ -48,7 +49,7 @@ def test_without_the_plugin_pypi_would_win(desk: Desk) -> None:
     desk.add_pypi("firm-lib", EVIL)
     desk.write("firm-lib", sources=sources(desk, *ORDERS[1]))
 
-    done = desk.poetry("--no-plugins", "lock")
+    done = desk.call("--no-plugins", "lock")
 
     assert desk.pypi.asked("firm-lib"), says(done)
 
@@ -61,7 +62,7 @@ def test_an_explicit_private_source_keeps_its_names(desk: Desk) -> None:
     more = 'dependencies = { firm-lib = { version = "*", source = "firm" } }'
     desk.write("firm-lib", sources=desk.source("firm", "explicit"), more=more)
 
-    done = desk.poetry("lock")
+    done = desk.call("lock")
 
     assert done.returncode != 0
     assert "firm-base" in says(done)
@@ -116,7 +117,7 @@ def test_an_index_that_is_down_is_an_error(desk: Desk) -> None:
     desk.write("firm-lib", sources=sources(desk, *ORDERS[3]))
     del desk.site.net.places["index.firm.test:443"]
 
-    done = desk.poetry("lock")
+    done = desk.call("lock")
 
     assert done.returncode == 1
     assert "crane: " in done.stderr
@@ -156,5 +157,5 @@ def test_a_source_with_certificates_of_its_own_is_no_way_around(desk: Desk) -> N
     assert desk.locked["open-lib"]["version"] == "3.0"
     # Without the question before, it would be taken from there.
     (desk.project / "poetry.lock").unlink()
-    done = desk.poetry("--no-plugins", "lock", POETRY_CERTIFICATES_MIRROR_CERT=str(copy))
+    done = desk.call("--no-plugins", "lock", POETRY_CERTIFICATES_MIRROR_CERT=str(copy))
     assert desk.locked["firm-lib"]["version"] == EVIL, says(done)

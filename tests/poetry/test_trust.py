@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pexpect
 import pytest
-from poetry.kit import VERSIONS, Desk, says
+from poetry.kit import VERSIONS, Desk
+from support.desks import says
 
 from crane_core.config.store import ConfigStore
 
@@ -15,26 +16,13 @@ def checkout(bare: Desk) -> Desk:
     del bare.machine.user.variables["CI"]
     bare.site.add_private("firm-lib")
     bare.add_pypi("firm-lib", "9.0")
-    bare.write("firm-lib", more=claim(bare))
+    bare.write("firm-lib", more=bare.claim())
     return bare
-
-
-def claim(desk: Desk, **more: str) -> str:
-    lines = {"index": desk.site.index_url, "issuer": desk.site.realm.issuer, **more}
-    text = "".join(f'{key} = "{value}"\n' for key, value in lines.items())
-    return f"[tool.crane]\n{text}"
-
-
-def at_terminal(desk: Desk, *arguments: str) -> pexpect.spawn:
-    return pexpect.spawn(
-        str(desk.program), list(arguments), env=desk.environ(TERM="xterm"),
-        cwd=str(desk.project), encoding="utf-8", dimensions=(60, 200), timeout=60,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_is_asked_once(checkout: Desk) -> None:
-    child = at_terminal(checkout, "lock")
+    child = checkout.at_terminal("lock")
     child.expect("the index https://index.firm.test/python wants a login at")
     child.expect("Do you trust both")
     child.sendline("yes")
@@ -50,7 +38,7 @@ def test_it_is_asked_once(checkout: Desk) -> None:
 
 
 def test_a_no_registers_nothing(checkout: Desk) -> None:
-    child = at_terminal(checkout, "lock")
+    child = checkout.at_terminal("lock")
     child.expect("Do you trust both")
     child.sendline("")
     child.expect(pexpect.EOF)
@@ -58,19 +46,19 @@ def test_a_no_registers_nothing(checkout: Desk) -> None:
 
     assert child.exitstatus == 1
     assert "is not trusted" in child.before
-    assert not checkout.machine.user.config_file.exists()
+    assert not checkout.config_file.exists()
     assert checkout.pypi.asked("firm-lib") == []
 
 
 @pytest.mark.parametrize("arguments", [("lock", "-n"), ("install",)])
 def test_where_nobody_can_be_asked_it_is_not_believed(checkout: Desk, arguments) -> None:
     """Without a terminal, too: a browser alone is no answer."""
-    done = checkout.poetry(*arguments)
+    done = checkout.call(*arguments)
 
     assert done.returncode == 1
     assert "poetry crane trust" in " ".join(done.stderr.split())
     assert "Traceback" not in says(done)
-    assert not checkout.machine.user.config_file.exists()
+    assert not checkout.config_file.exists()
     assert len(checkout.site.crane.requests) == 0
     assert checkout.pypi.asked("firm-lib") == []
 
@@ -87,12 +75,12 @@ def test_a_job_may_say_so_itself(checkout: Desk) -> None:
 def test_what_is_registered_counts(desk: Desk) -> None:
     """Whatever provider the checkout names."""
     desk.site.add_private("firm-lib")
-    desk.write("firm-lib", more=claim(desk, issuer="https://evil.example"))
-    before = ConfigStore(desk.machine.user.config_file).load()
+    desk.write("firm-lib", more=desk.claim(issuer="https://evil.example"))
+    before = ConfigStore(desk.config_file).load()
 
     desk.run("lock")
 
-    assert ConfigStore(desk.machine.user.config_file).load() == before
+    assert ConfigStore(desk.config_file).load() == before
 
 
 @pytest.mark.parametrize(
@@ -107,19 +95,19 @@ def test_what_is_registered_counts(desk: Desk) -> None:
     ids=str,
 )
 def test_a_checkout_may_say_nothing_else(checkout: Desk, more: dict[str, str]) -> None:
-    checkout.write("firm-lib", more=claim(checkout, **more))
+    checkout.write("firm-lib", more=checkout.claim(**more))
 
-    done = checkout.poetry("crane", "trust", "--yes")
+    done = checkout.call("crane", "trust", "--yes")
 
     assert done.returncode == 1
     assert "Traceback" not in says(done)
-    assert not checkout.machine.user.config_file.exists()
+    assert not checkout.config_file.exists()
 
 
 def test_an_index_that_is_no_source_is_not_asked_about(checkout: Desk) -> None:
     checkout.add_pypi("open-lib")
-    checkout.write("open-lib", sources="", more=claim(checkout))
+    checkout.write("open-lib", sources="", more=checkout.claim())
 
     checkout.run("lock", "-n")
 
-    assert not checkout.machine.user.config_file.exists()
+    assert not checkout.config_file.exists()

@@ -15,6 +15,7 @@ from idp.oidc import Realm
 from poetry.kit import NEWEST, Poetries
 from run.kit import Machine
 from support.pips import log_in, register
+from support.workers import shared_folder
 
 from crane_devserver.behaviour import CRANE
 from crane_devserver.faults import Fault
@@ -162,10 +163,7 @@ def test_a_clock_that_is_wrong(ada: Machine) -> None:
 def test_tools_and_their_plugins(
     ada: Machine, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "popen-gw" in base.name else base) / "poetries"
-    folder.mkdir(exist_ok=True)
-    programs = Poetries(folder).poetry(NEWEST).parent
+    programs = Poetries(shared_folder(tmp_path_factory, "poetries")).poetry(NEWEST).parent
     here = tmp_path / "bin"
     here.mkdir()
     (here / "pdm").symlink_to(programs / "poetry")  # its interpreter knows no PDM

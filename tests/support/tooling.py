@@ -16,6 +16,7 @@ import uv
 from filelock import FileLock
 from forward.rig import Site
 
+from support.workers import shared_folder
 from support.workshop import SCRIPTS, call, clean_environment
 
 UV = uv.find_uv_bin()
@@ -86,10 +87,7 @@ def add_real(site: Site, wheels: Iterable[Path]) -> None:
 @pytest.fixture(scope="session")
 def toolbox(tmp_path_factory: pytest.TempPathFactory) -> Toolbox:
     """Give the tools."""
-    base = tmp_path_factory.getbasetemp()
-    root = (base.parent if "popen-gw" in base.name else base) / "tools"
-    root.mkdir(exist_ok=True)
-    return Toolbox(root)
+    return Toolbox(shared_folder(tmp_path_factory, "tools"))
 
 
 class TakesBasicToo:

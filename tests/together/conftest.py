@@ -14,7 +14,9 @@ from poetry.kit import NEWEST as NEWEST_POETRY
 from poetry.kit import Desk, Poetries
 from poetry.pypi import PyPI
 from run.kit import Machine
+from support.desks import machine_of
 from support.pips import NEWEST, RUNNING, Environments, Pip, register
+from support.workers import shared_folder
 from support.world import User
 
 
@@ -30,29 +32,18 @@ class Tools:
 
 
 @pytest.fixture
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder that the workers of a test run have in common."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if "popen-gw" in base.name else base
-
-
-@pytest.fixture
-def tools(site: Site, user: User, pypi: PyPI, shared: Path, tmp_path: Path) -> Iterator[Tools]:
+def tools(
+    site: Site, user: User, pypi: PyPI, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> Iterator[Tools]:
     """Give the tools of somebody who has registered the index, and is not logged in."""
-    user.variables = {
-        "HTTPS_PROXY": site.net.url(),
-        "SSL_CERT_FILE": site.net.ca_file,
-        "REQUESTS_CA_BUNDLE": site.net.ca_file,
-        "PIP_CERT": "",
-        "PIP_CONFIG_FILE": "/dev/null",
-    }
-    register(user, site.index(fallback="pypi"))
-    for name in ("poetries", "pdms", "pips"):
-        (shared / name).mkdir(exist_ok=True)
-    machine = Machine(user, site)
-    poetry = Desk(machine, pypi, Poetries(shared / "poetries").poetry(NEWEST_POETRY))
-    pdm = PdmDesk(machine, pypi, Pdms(shared / "pdms").pdm(NEWEST_PDM))
-    poetry.folder_name, pdm.folder_name = "with-poetry", "with-pdm"
-    python = Environments(shared / "pips").make(tmp_path / "env", Pip(RUNNING, NEWEST))
-    yield Tools(machine, pypi, poetry, pdm, python)
-    machine.end_all()
+    poetries, pdms, pips = (
+        shared_folder(tmp_path_factory, name) for name in ("poetries", "pdms", "pips")
+    )
+    variables = {"REQUESTS_CA_BUNDLE": site.net.ca_file, "PIP_CONFIG_FILE": "/dev/null"}
+    with machine_of(user, site, **variables) as machine:
+        del user.variables["CI"]
+        register(user, site.index(fallback="pypi"))
+        poetry = Desk(machine, pypi, Poetries(poetries).poetry(NEWEST_POETRY), "with-poetry")
+        pdm = PdmDesk(machine, pypi, Pdms(pdms).pdm(NEWEST_PDM), "with-pdm")
+        python = Environments(pips).make(tmp_path / "env", Pip(RUNNING, NEWEST))
+        yield Tools(machine, pypi, poetry, pdm, python)

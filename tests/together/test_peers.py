@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from idp.oidc import Realm
-from poetry.kit import says
+from support.desks import says
 from support.pips import log_in
 from together.conftest import Tools
 
@@ -55,7 +55,7 @@ def test_a_newer_plugin_uses_a_running_agent_as_long_as_they_have_a_protocol_in_
 
     assert ada.poetry.locked["firm-lib"]["version"] == "1.0"
     assert ada.machine.agent() == agent
-    incompatible = ada.poetry.poetry(
+    incompatible = ada.poetry.call(
         "lock", "--regenerate", "-n", **another_core(tmp_path, protocol=3, oldest=2)
     )
     assert incompatible.returncode == 1
@@ -77,7 +77,7 @@ def test_an_older_plugin_uses_a_running_agent_in_the_same_way(ada: Tools, tmp_pa
     ada.machine.end_all()
     much_newer = another_core(tmp_path, protocol=3, oldest=2)
     ada.machine.user.crane("run", "--", "true", check=True, **much_newer)
-    too_old = ada.poetry.poetry("lock", "--regenerate", "-n")
+    too_old = ada.poetry.call("lock", "--regenerate", "-n")
     assert too_old.returncode == 1
     assert "too new for this one" in too_old.stderr
     assert "update crane, or run: crane agent stop" in " ".join(too_old.stderr.split())
