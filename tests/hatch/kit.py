@@ -20,12 +20,14 @@ class Hatches(ToolEnvironments):
 
     plugin = "hatch-plugin"
 
-    def hatch(self, version: str) -> Path:
+    def hatch(self, version: str, python: str = sys.executable) -> Path:
         """Return the program; beside it is `bare-hatch`, which does not know the plugin."""
         # Hatch's own requirements are loose: 1.14 finds no interpreter with virtualenv 21.
         older = ["virtualenv<21"] if version != NEWEST else []
         wanted = (f"hatch=={version}", *older)
-        return self.environment(f"v{version}", *wanted, bare=("bare-hatch", BARE)) / "hatch"
+        name = f"v{version}" + (f"-{Path(python).parents[1].name}" * (python != sys.executable))
+        bare = ("bare-hatch", BARE)
+        return self.environment(name, *wanted, python=python, bare=bare) / "hatch"
 
 
 class HatchDesk(ToolDesk):

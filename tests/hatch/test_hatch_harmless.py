@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hatch.kit import VERSIONS, HatchDesk
+from hatch.kit import NEWEST, VERSIONS, HatchDesk, Hatches
 from support.desks import says
+from support.pips import interpreter
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
@@ -131,3 +132,16 @@ def test_what_is_loaded_where_there_is_no_index(request: pytest.FixtureRequest, 
     done = subprocess.run([python, "-c", OTHERS], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("['hatch_crane', 'hatch_crane.watch']")
     assert "Watch" not in done.stdout
+
+
+def test_on_another_python(desk: HatchDesk, hatches: Hatches) -> None:
+    found = interpreter("3.13")
+    if found is None:
+        pytest.skip("there is no Python 3.13 here")
+    desk.program = hatches.hatch(NEWEST, python=found)
+    desk.site.add_private("firm-lib")
+    desk.write("firm-lib")
+
+    desk.run("env", "create", **desk.indexes)
+
+    assert desk.installed() == {"firm_lib-1.0"}

@@ -29,13 +29,14 @@ class Pdms(ToolEnvironments):
 
     plugin = "pdm-plugin"
 
-    def pdm(self, version: str) -> Path:
+    def pdm(self, version: str, python: str = sys.executable) -> Path:
         """Return the program; beside it is `bare-pdm`, which loads no plugin."""
         # PDM's own requirements are loose: before 2.29.4 it does not start with this unearth.
         older = ["unearth<0.19"] if version != NEWEST else []
         wanted = (f"pdm=={version}", *older, "hishel<2")
         bare = ("bare-pdm", WITHOUT_PLUGINS)
-        return self.environment(f"pdm-{version}", *wanted, bare=bare) / "pdm"
+        name = f"pdm-{version}" + (f"-{Path(python).parents[1].name}" * (python != sys.executable))
+        return self.environment(name, *wanted, python=python, bare=bare) / "pdm"
 
 
 class PdmDesk(ToolDesk):

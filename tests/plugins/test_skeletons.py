@@ -298,22 +298,19 @@ def test_hatch_loads_the_plugin_for_a_name_it_does_not_know(desk: Desk) -> None:
 
 
 @each_tool
-def test_importing_the_plugin_brings_nothing_else_and_is_quick(tool: Tool, desk: Desk) -> None:
+def test_importing_the_plugin_brings_nothing_else(tool: Tool, desk: Desk) -> None:
     script = IMPORTS.format(loaded=tool.loaded, module=tool.module)
-    runs = [json.loads(desk.python("-c", script)) for _ in range(3)]
-    brought = {name.partition(".")[0] for run in runs for name in run["modules"]}
+    brought = {name.partition(".")[0] for name in json.loads(desk.python("-c", script))}
     assert brought == {tool.package}
-    assert min(run["milliseconds"] for run in runs) < 20
 
 
 IMPORTS = """
-import importlib, json, sys, time
+import importlib, json, sys
 for name in {loaded!r}:
     importlib.import_module(name)
-before, start = set(sys.modules), time.perf_counter()
+before = set(sys.modules)
 importlib.import_module({module!r})
-spent = (time.perf_counter() - start) * 1000
-print(json.dumps({{"milliseconds": spent, "modules": sorted(set(sys.modules) - before)}}))
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 # Commands during which the tool calls the plugin.
