@@ -49,7 +49,9 @@ def uv() -> Path:
 
 def setup() -> None:
     """Make the environment with everything that check, test, bench and demo need."""
-    call(uv(), "sync", "--locked", "--quiet", "--all-groups", "--python", sys.executable)
+    # Without what only builds and audits use: each of them gets it where it is needed.
+    groups = ("--all-groups", "--no-group", "build", "--no-group", "audit")
+    call(uv(), "sync", "--locked", "--quiet", *groups, "--python", sys.executable)
 
 
 def run(*command: str, **variables: str) -> None:
@@ -128,7 +130,21 @@ def demo(*arguments: str) -> None:
     run("crane", "demo", *([] if attended else ["--yes"]), *arguments)
 
 
-TASKS = {"setup": setup, "check": check, "test": test, "cover": cover, "bench": bench, "demo": demo}
+def build(*arguments: str) -> None:
+    """Make all distributions in dist/, the same bytes of the same commit."""
+    setup()
+    run("python", "-m", "devtasks.build", *arguments)
+
+
+TASKS = {
+    "setup": setup,
+    "check": check,
+    "test": test,
+    "cover": cover,
+    "bench": bench,
+    "demo": demo,
+    "build": build,
+}
 
 
 def main() -> None:

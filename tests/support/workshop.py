@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import uv
 
-PACKAGES = Path(__file__).parents[2] / "packages"
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ROOT / "packages"
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 # The developer's own settings must not reach the tools; certificates and uv's index must.
@@ -24,10 +24,10 @@ def clean_environment() -> dict[str, str]:
     return kept | {"UV_PYTHON_DOWNLOADS": "never"}
 
 
-def call(*command: str | Path, env: dict[str, str], cwd: Path) -> str:
+def call(*command: str | Path, env: dict[str, str], cwd: Path, umask: int = -1) -> str:
     """Run a command that must succeed; answer all it wrote."""
     done = subprocess.run(
-        command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, umask=umask,
         stderr=subprocess.STDOUT, text=True, encoding="utf-8", timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{command} exited with {done.returncode}:\n{done.stdout}"
@@ -46,10 +46,15 @@ class Builder:
 
     @cache  # noqa: B019  a session's worth of builds, on purpose
     def build(self, folder: str) -> tuple[Path, Path]:
-        """The sdist and the wheel of a package; of a copy, since backends write beside sources."""
-        copy, out = self.root / folder, self.root / f"{folder}-dist"
-        litter = shutil.ignore_patterns("dist", ".pdm-build", "__pycache__", ".venv")
-        shutil.copytree(PACKAGES / folder, copy, ignore=litter, dirs_exist_ok=True)
-        self.uv("build", "--no-config", "--python", sys.executable, "--out-dir", out, copy)
-        (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
-        return sdist, wheel
+        """The sdist and the wheel of a package, built as a release builds them."""
+        return build(folder, self.root / f"{folder}-dist", env=self._env)
+
+
+def build(
+    folder: str, out: Path, *options: str | Path, env: dict[str, str], umask: int = -1
+) -> tuple[Path, Path]:
+    """Run `dev.py build` for one package."""
+    task = (sys.executable, "-m", "devtasks.build")
+    call(*task, "--out", out, *options, folder, env=env, cwd=ROOT, umask=umask)
+    (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
+    return sdist, wheel
