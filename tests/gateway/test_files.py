@@ -208,7 +208,7 @@ def test_only_the_headers_that_a_file_needs_come_through(site: Site) -> None:
         answer = site.gate.get(url)
     assert set(answer.headers) <= {
         "content-type", "content-length", "transfer-encoding", "date", "cache-control",
-        "connection",
+        "connection", "x-request-id",
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import sys
@@ -78,8 +79,12 @@ def test_each_answer_is_a_line_on_standard_error_without_any_token(
         serve.end()
         everything = serve.out.rest() + serve.err.rest()
 
-    assert served.endswith("from python")
-    assert fetched.endswith(f"from python, {path.stat().st_size:,} bytes")
+    (one, two) = (re.fullmatch(r"(.*)  \[([0-9a-f]{10})\]", line) for line in (served, fetched))
+    assert one
+    assert two
+    assert one[2] != two[2]
+    assert one[1].endswith("from python")
+    assert two[1].endswith(f"from python, {path.stat().st_size:,} bytes")
     assert "answered HTTP 503" in failed
     assert session.tokens.access_token.reveal() not in everything
     assert "Traceback" not in everything

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,22 +21,15 @@ def observer(log_format: str) -> Observer:
 
 def _write_text(event: Event) -> None:
     stamp = datetime.now().astimezone().strftime("%H:%M:%S")
-    what = event.problem or f"from {event.source}"
+    what = event.reason or f"from {event.source}"
     if event.outcome in {"hit", "stale"}:
         what += ", cached" if event.outcome == "hit" else ", stale: the index cannot be reached"
     if event.size:
         what += f", {event.size:,} bytes"
+    if event.request:
+        what += f"  [{event.request}]"
     print(f"{stamp} {event.kind} {event.text}  {what}", file=sys.stderr, flush=True)
 
 
 def _write_json(event: Event) -> None:
-    record = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "kind": event.kind,
-        "what": event.text,
-        "source": event.source or None,
-        "outcome": event.outcome,
-        "bytes": event.size,
-        "problem": event.problem or None,
-    }
-    print(json.dumps(record), file=sys.stderr, flush=True)
+    print(json.dumps(event.record(time.time())), file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_core import __version__, platform
 from crane_core.agent.key import KEY_VARIABLE, agent_key, config_digest
+from crane_core.agent.log import Log
 from crane_core.agent.runtime import Place, Runtime, places
 from crane_core.agent.start import CHANGED, READY, log_file
 from crane_core.clock import SystemClock
@@ -31,14 +32,13 @@ if TYPE_CHECKING:
     from crane_core.auth.context import AuthContext
     from crane_core.auth.model import DeviceAuthorization
     from crane_core.config.model import Configuration, Index
-    from crane_core.gateway.events import Event
+    from crane_core.gateway.events import Observer
     from crane_core.gateway.status import Status
     from crane_core.platform import Paths
 
 TICK_SECONDS = 2.0
 LOGIN_SECONDS = 10.0  # what is not known by then, the child's first request will find out
 KEPT_SECONDS = 30 * 86_400.0  # an empty place and a log
-LOG_LIMIT = 1 << 20  # bytes that one agent writes at most
 
 
 def main() -> int:
@@ -55,7 +55,7 @@ def main() -> int:
 
         run(_live(paths, key))
     except CraneError as error:
-        print(error.line, file=sys.stderr)  # noqa: T201 - the log
+        Log(SystemClock()).note(error.line)
         return error.exit_code
     return 0
 
@@ -67,28 +67,6 @@ def _tell_starter(word: bytes) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
-
-
-class Log:
-    """What is wrong, a line each: the log of a process that nobody looks at must not grow."""
-
-    def __init__(self) -> None:
-        self._left = LOG_LIMIT
-        self._last = ""
-
-    def __call__(self, line: str) -> None:
-        """Write a line, unless it is the last one once more."""
-        if line == self._last or len(line) > self._left:
-            return
-        self._last = line
-        self._left -= len(line)
-        with contextlib.suppress(OSError):
-            print(line, file=sys.stderr, flush=True)  # noqa: T201 - the log
-
-    def observe(self, event: Event) -> None:
-        """Write what could not be answered."""
-        if event.problem:
-            self(f"{event.kind} {event.text}: {event.problem}")
 
 
 class NobodyThere:
@@ -108,7 +86,7 @@ class NobodyThere:
 
     def notice(self, text: str) -> None:
         """Write it into the log."""
-        self._log(text)
+        self._log.note(text)
 
 
 @contextlib.asynccontextmanager
@@ -134,7 +112,7 @@ async def _live(paths: Paths, key: str) -> None:
     from crane_core.gateway.compose import forwarding
     from crane_core.gateway.server import bind
 
-    log = Log()
+    log = Log(SystemClock())
     place = Place.of(paths, key)
     digest = config_digest(paths)
     configuration = ConfigStore(paths.config_file).load()
@@ -158,7 +136,7 @@ async def _live(paths: Paths, key: str) -> None:
         life = Life(auth.clock, registry, gateway.is_idle_since, is_current, idle)
         ended = asyncio.Event()
         needed = partial(_logins_needed, broker, configuration, os.environ, settings.offline)
-        own_pages = partial(_own_page, gateway.status)
+        own_pages = partial(_own_page, gateway.status, log.observe)
         control = Control(runtime, place, registry, life, needed, own_pages, ended)
         async with gateway.serve(listener, control) as task:
             _end_on_signals(life, ended)
@@ -250,14 +228,15 @@ async def _login_needed(broker: Broker, index: Index) -> str:
     return ""
 
 
-async def _own_page(status: Status, scope: dict[str, Any], send: Any) -> None:
+async def _own_page(status: Status, observer: Observer, scope: dict[str, Any], send: Any) -> None:
     from crane_core.gateway.answers import Request
     from crane_core.gateway.connection import EXTENSION
     from crane_core.gateway.finished import FinishedAnswers
     from crane_core.gateway.own_pages import send_own_page
 
     connection = scope["extensions"][EXTENSION]
-    await send_own_page(Request(scope, send, connection, None, FinishedAnswers()), status)
+    request = Request(scope, send, connection, None, FinishedAnswers(), observer)
+    await send_own_page(request, status)
 
 
 def _end_on_signals(life: Life, ended: asyncio.Event) -> None:

@@ -246,6 +246,8 @@ def _did_not_start(paths: Paths, key: str, answer: bytes) -> AgentTrouble:
         return AgentTrouble(
             f"the agent is not ready after {START_SECONDS:.0f} seconds", hint=f"see {path}"
         )
+    from crane_core.agent.log import last_problem
+
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")
+    last = last_problem(lines) or "no reason given"
     return AgentTrouble(f"the agent does not start: {last}", hint=f"see {path}")

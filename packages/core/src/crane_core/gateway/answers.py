@@ -13,6 +13,7 @@ from crane_core.gateway.finished import Finished
 from crane_core.gateway.negotiation import negotiate
 from crane_core.gateway.own_metadata import SUFFIX
 from crane_core.gateway.pages import etag_of, serialise_root
+from crane_core.gateway.request_ids import with_id
 from crane_core.gateway.responses import (
     finished_head,
     header,
@@ -54,6 +55,7 @@ class Request:
 
     `base_url` is the gateway's own address, below which the links of a page lead; None leaves them
     as the index wrote them. `finished` is where an answer may be kept for the very same request.
+    `observer` is told of errors.
     """
 
     scope: dict[str, Any]
@@ -61,12 +63,18 @@ class Request:
     connection: Connection
     base_url: str | None
     finished: FinishedAnswers
+    observer: Observer
 
     @property
     def path(self) -> str:
         """The path, decoded."""
         path: str = self.scope["path"]
         return path
+
+    async def refuse(self, status: int, reason: str, *, closing: bool = False) -> None:
+        """Answer with an error of which nobody has been told yet."""
+        self.observer(Event("request", self.path, problem=reason))
+        await self.problem(status, f"crane: {reason}", closing=closing)
 
     async def problem(self, status: int, text: str, *, closing: bool = False) -> None:
         """Answer with an error; `closing` ends the connection with it."""
@@ -110,10 +118,10 @@ class Answers:
         try:
             root = await private.root() if private else None
         except CraneError as error:
-            await request.problem(status_of(error), f"crane: {error.line}")
+            await request.refuse(status_of(error), error.line)
             return
         if root is None:
-            await request.problem(404, f"crane: {name} has no list of its projects")
+            await request.refuse(404, f"{name} has no list of its projects")
             return
         kind = negotiate(request.scope)
         # In a thread: a mirror's list has half a million names.
@@ -181,7 +189,7 @@ class Answers:
         self._observer(Event("page", project, problem=error.line))
         text = f"crane: {error.line}"
         if is_pip(request.scope):
-            request.connection.fail_page(to_ascii(text))
+            request.connection.fail_page(with_id(to_ascii(text)))
         else:
             await request.problem(page_status(request.scope, error), text)
 

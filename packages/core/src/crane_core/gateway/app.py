@@ -13,6 +13,7 @@ from crane_core.gateway.finished import FinishedAnswers
 from crane_core.gateway.own_pages import PREFIX, send_own_page
 from crane_core.gateway.passthrough import Body, refuse
 from crane_core.gateway.places import Elsewhere, place_below
+from crane_core.gateway.request_ids import naming, with_id
 from crane_core.gateway.responses import header, is_pip, send_redirect, to_ascii
 from crane_core.gateway.uploads.places import is_form
 from crane_core.urls import origin_of, within
@@ -65,10 +66,11 @@ class Gateway:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
+        send = naming(send)
         connection = scope["extensions"][EXTENSION]
         # The gateway's address as the tool knows it; the guard checks the Host.
         base_url = f"http://{header(scope, b'host').decode('latin-1')}"
-        request = Request(scope, send, connection, base_url, self.finished)
+        request = Request(scope, send, connection, base_url, self.finished, self._observer)
         if refusal := self._guard.check(scope, connection.peer_uid):
             await self._refuse(request, receive, refusal)
             return
@@ -87,7 +89,7 @@ class Gateway:
         text = f"crane: {refusal.reason}"
         if refusal.status == 403 and is_pip(request.scope) and "/files/" not in request.path:
             # A page that pip passes over in silence sends it to its next index.
-            request.connection.fail_page(to_ascii(text))
+            request.connection.fail_page(with_id(to_ascii(text)))
         else:
             await refuse(request, Body(request.scope, receive), refusal.status, text)
 
@@ -96,8 +98,9 @@ class Gateway:
         index = self._indexes.get(head or self._single or "")
         if index is None or not is_form(request.scope):
             names = ", ".join(f"/{name}/legacy/" for name in self._indexes)
-            text = f"crane: an upload is a form, and goes to {names}"
-            await refuse(request, Body(request.scope, receive), 404, text)
+            reason = f"an upload is a form, and goes to {names}"
+            self._observer(Event("upload", request.path, problem=reason))
+            await refuse(request, Body(request.scope, receive), 404, f"crane: {reason}")
         else:
             await self._publishing.take(request, receive, index)
 
@@ -117,7 +120,7 @@ class Gateway:
             await self._simple(request, self._single, path, "")
         else:
             names = ", ".join(f"/{name}/simple/" for name in self._sources)
-            await request.problem(404, f"crane: nothing here; the indexes are at {names}")
+            await request.refuse(404, f"nothing here; the indexes are at {names}")
 
     async def _simple(self, request: Request, name: str, path: str, prefix: str) -> None:
         place = place_below(path, prefix)
@@ -125,7 +128,7 @@ class Gateway:
             await send_redirect(request.send, request.scope, place.location)
         elif place is None:
             # PEP 508 §Names; anything else might mean another page to the index than to us.
-            await request.problem(404, "crane: that is no project name")
+            await request.refuse(404, "that is no project name")
         elif not place:
             private = self._private[name].private if name in self._private else None
             await self._answers.root(request, name, private)
@@ -137,9 +140,9 @@ class Gateway:
         url = file_url(request.scope, index)
         name = filename_of(url or request.path)
         if url is not None and not name:
-            await request.problem(404, "crane: that is a folder; projects are below /simple/")
+            await request.refuse(404, "that is a folder; projects are below /simple/")
         elif url is None or not within(url, index.token_prefix):
-            await request.problem(403, f"crane: {name} is not below {index.token_prefix}")
+            await request.refuse(403, f"{name} is not below {index.token_prefix}")
         else:
             await self._answers.file(request, url, index)
 

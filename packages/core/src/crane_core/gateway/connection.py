@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from crane_core.gateway.peer import peer_uid
+from crane_core.gateway.request_ids import FIELD, current, new_id
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -69,6 +70,7 @@ class Connection:
         self._transport.write(
             b"HTTP/1.1 200 OK\r\ndate: " + formatdate(usegmt=True).encode() + b"\r\n"
             b"content-type: text/html\r\ncache-control: no-store\r\n"
+            b"x-request-id: " + current().encode() + b"\r\n"
             b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
             + reason.replace(";", ",").encode("ascii", "replace")
             + b"\r\n"
@@ -157,7 +159,8 @@ class GatewayProtocol(HttpToolsProtocol):
     def _give(self, finished: Finished) -> None:
         dates = [value for name, value in self.server_state.default_headers if name == b"date"]
         date = b"date: " + dates[0] + b"\r\n" if dates else b""
-        self._connection.write(b"".join((finished.head, date, b"\r\n", finished.body)))
+        name = FIELD + b": " + new_id().encode() + b"\r\n"
+        self._connection.write(b"".join((finished.head, date, name, b"\r\n", finished.body)))
         finished.given()
         self.server_state.total_requests += 1
         self._unset_keepalive_if_required()

@@ -21,6 +21,7 @@ from crane_core.gateway.own_metadata import SUFFIX
 from crane_core.gateway.owners import Unread, Withheld
 from crane_core.gateway.passthrough import Body, refuse, target_url
 from crane_core.gateway.places import Elsewhere, place_below
+from crane_core.gateway.request_ids import naming
 from crane_core.gateway.responses import header, send_redirect
 from crane_core.gateway.targets import plain
 from crane_core.gateway.uploads.kinds import OFF
@@ -111,16 +112,17 @@ class OpenedOrigin:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request that came through a tunnel (ASGI 3)."""
+        send = naming(send)
         connection = scope["extensions"][EXTENSION]
-        request = Request(scope, send, connection, None, self.finished)
+        request = Request(scope, send, connection, None, self.finished, self.observer)
         if single_headers(scope) is None:
-            await request.problem(400, "crane: a header that must stand once is there twice")
+            await request.refuse(400, "a header that must stand once is there twice")
         elif not self._is_named(header(scope, b"host")):
-            text = f"crane: this connection is for {self.origin.netloc} only"
-            await request.problem(421, text, closing=True)
+            reason = f"this connection is for {self.origin.netloc} only"
+            await request.refuse(421, reason, closing=True)
         elif ABSOLUTE_FORM in scope["extensions"]:
-            text = "crane: inside a tunnel a request names a path, and no other host"
-            await request.problem(400, text, closing=True)
+            reason = "inside a tunnel a request names a path, and no other host"
+            await request.refuse(400, reason, closing=True)
         else:
             connection.trusted = True
             await self.answer(request, receive)
@@ -177,8 +179,9 @@ class OpenedOrigin:
         closed = (i for i in self._uploads.indexes if i.publish == OFF and i.covers(url))
         if (index := next(closed, None)) is None:
             return False
-        text = f"crane: {switched_off(index)}"
-        await refuse(request, Body(request.scope, receive), 403, text)
+        reason = switched_off(index)
+        self.observer(Event("upload", request.path, problem=reason))
+        await refuse(request, Body(request.scope, receive), 403, f"crane: {reason}")
         return True
 
     def _json_of(self, path: str) -> str | None:
@@ -261,6 +264,7 @@ class OpenedOrigin:
         if isinstance(missing, Withheld):
             await self._withhold(request, project, missing.owner)
         elif missing is not None:
+            # `project` has told already, and that is no failure.
             await request.problem(404, f"crane: {project} is not at {place}")
 
     async def _is_owned(self, request: Request, name: str) -> bool:

@@ -12,7 +12,7 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from crane_core.errors import CraneError, InvalidURL
+from crane_core.errors import CraneError
 from crane_core.gateway.answers import Request
 from crane_core.gateway.connect_head import ConnectHead
 from crane_core.gateway.connection import ABSOLUTE_FORM, EXTENSION, Connection
@@ -21,10 +21,15 @@ from crane_core.gateway.finished import FinishedAnswers
 from crane_core.gateway.guard import Guard, password_in, single_headers
 from crane_core.gateway.opened import OpenedProtocol, Standing, TimedProtocol, Waiting, tls_reason
 from crane_core.gateway.own_pages import PREFIX
+from crane_core.gateway.request_ids import begin, current, naming, new_id, with_id
 from crane_core.gateway.responses import header, send_bytes, to_ascii
-from crane_core.gateway.targets import TargetRefused, TargetUnreachable, plain, read_authority
+from crane_core.gateway.targets import (
+    TargetRefused,
+    TargetUnreachable,
+    read_authority,
+    read_target,
+)
 from crane_core.gateway.tunnel import End, connect
-from crane_core.urls import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,6 +68,17 @@ class Front:
     observer: Observer
     activity: Activity
 
+    async def _turn_away(self, request: Request, status: int, reason: str) -> None:
+        self.unwelcome(reason, current())
+        await request.problem(status, f"crane: {reason}", closing=True)
+
+    def unwelcome(self, reason: str, request_id: str) -> None:
+        """Tell of a request by somebody who may not be a child of ours.
+
+        Only why, as a log leaves out what it has just said: nobody else's words shall fill it.
+        """
+        self.observer(Event("request", "", problem=reason, request=request_id))
+
     def may_use(self, uid: int | None) -> bool:
         """Whether a user's processes may connect."""
         allowed = self.guard.allowed_uids
@@ -70,35 +86,37 @@ class Front:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request that is no CONNECT (ASGI 3)."""
+        send = naming(send)
         self.activity.touch()
         connection = scope["extensions"][EXTENSION]
-        request = Request(scope, send, connection, None, FinishedAnswers())
+        request = Request(scope, send, connection, None, FinishedAnswers(), self.observer)
         target: bytes | None = scope["extensions"].get(ABSOLUTE_FORM)
         if target is not None:
             await self._plain_http(request, receive, target)
         elif refusal := self.guard.check(scope, connection.peer_uid):
-            await request.problem(refusal.status, f"crane: {refusal.reason}", closing=True)
+            await self._turn_away(request, refusal.status, refusal.reason)
         elif request.path.startswith(PREFIX):
             await self.control(scope, receive, send)
         else:
-            text = "crane: this is a proxy; a request for a page of its own begins with /-/"
-            await request.problem(404, text, closing=True)
+            reason = "this is a proxy; a request for a page of its own begins with /-/"
+            await self._turn_away(request, 404, reason)
 
     async def _plain_http(self, request: Request, receive: Receive, target: bytes) -> None:
         """Answer a request for another host's URL."""
         scope = request.scope
         if single_headers(scope) is None:
-            await request.problem(400, "crane: a header stands there twice", closing=True)
+            await self._turn_away(request, 400, "a header stands there twice")
             return
         if not self.may_use(request.connection.peer_uid()):
-            await request.problem(403, f"crane: {FOREIGN}", closing=True)
+            await self._turn_away(request, 403, FOREIGN)
             return
         view = self.registry.of_secret(password_in(header(scope, b"proxy-authorization")))
         if view is None:
+            self.unwelcome(LOGIN_MISSING, current())
             await _challenge(request)
             return
         try:
-            origin = _origin_of_target(target)
+            origin = read_target(target)
             scope["raw_path"] = scope["raw_path"] or b"/"
             scope["path"] = scope["path"] or "/"
             opened = view.origins.get(origin)
@@ -128,6 +146,7 @@ class FrontProtocol(asyncio.Protocol):
         self._front: Front = cast("Front", config.loaded_app)
         self._buffer = b""
         self._head = ConnectHead()
+        self._request_id = ""
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle
@@ -164,7 +183,8 @@ class FrontProtocol(asyncio.Protocol):
                 self._hand_over(data)
                 return
         if problem := self._head.feed(data):
-            self._refuse(400, problem)
+            self._request_id = new_id()
+            self._turn_away(400, problem)
         elif self._head.is_whole:
             self._timer.cancel()
             # What follows is the tunnel's; TLS begins with a transport that has read nothing.
@@ -190,19 +210,21 @@ class FrontProtocol(asyncio.Protocol):
             return
         what = self._head.target.decode("latin-1")
         problem = error.line if isinstance(error, CraneError) else type(error).__name__
-        self._front.observer(Event("tunnel", what, problem=f"the tunnel broke: {problem}"))
+        text = f"the tunnel broke: {problem}"
+        self._front.observer(Event("tunnel", what, problem=text, request=self._request_id))
         self._leave()
         self._transport.abort()
 
     async def _connect(self) -> None:
         front, head = self._front, self._head
+        self._request_id = begin()
         front.activity.touch()
         if not front.may_use(Connection(self._transport).peer_uid()):
-            self._refuse(403, FOREIGN)
+            self._turn_away(403, FOREIGN)
             return
         view = front.registry.of_secret(password_in(head.fields.get(b"proxy-authorization", b"")))
         if view is None:
-            self._refuse(407, LOGIN_MISSING)
+            self._turn_away(407, LOGIN_MISSING)
             return
         try:
             origin = read_authority(head.target.decode("ascii"))
@@ -212,16 +234,15 @@ class FrontProtocol(asyncio.Protocol):
             else:
                 await self._tunnel(view, origin)
         except UnicodeDecodeError:
-            self._refuse(400, "the target of CONNECT is not HOST:PORT")
+            self._tell_and_refuse(400, "the target of CONNECT is not HOST:PORT")
         except (TargetRefused, TargetUnreachable) as error:
-            what = head.target.decode("latin-1")
-            front.observer(Event("tunnel", what, problem=str(error)))
-            self._refuse(403 if isinstance(error, TargetRefused) else 504, str(error))
+            status = 403 if isinstance(error, TargetRefused) else 504
+            self._tell_and_refuse(status, str(error))
 
     async def _open(self, view: View, opened: OpenedOrigin) -> None:
         """Answer in the host's place, over TLS with the view's own certificate."""
         if self._head.rest:
-            self._refuse(400, "TLS began before the tunnel stood")
+            self._tell_and_refuse(400, "TLS began before the tunnel stood")
             return
         transport, tunnel = self._transport, Standing(self._front.activity, view, self._transport)
         view.trail.tunnels += 1
@@ -279,11 +300,21 @@ class FrontProtocol(asyncio.Protocol):
         self._state.connections.discard(near)
         tunnel.end()
 
+    def _turn_away(self, status: int, reason: str) -> None:
+        self._front.unwelcome(reason, self._request_id)
+        self._refuse(status, reason)
+
+    def _tell_and_refuse(self, status: int, reason: str) -> None:
+        what = self._head.target.decode("latin-1")
+        self._front.observer(Event("tunnel", what, problem=reason))
+        self._refuse(status, reason)
+
     def _refuse(self, status: int, reason: str) -> None:
-        text = to_ascii(f"crane: {reason}")
+        text = f"{to_ascii(f'crane: {reason}')} (request {self._request_id})"
         challenge = f"proxy-authenticate: {CHALLENGE}\r\n" if status == 407 else ""
         self._transport.write(
-            f"HTTP/1.1 {status} {text}\r\n{challenge}content-type: text/plain; charset=utf-8\r\n"
+            f"HTTP/1.1 {status} {text}\r\n{challenge}x-request-id: {self._request_id}\r\n"
+            "content-type: text/plain; charset=utf-8\r\n"
             f"content-length: {len(text) + 1}\r\nconnection: close\r\n\r\n{text}\n".encode("ascii")
         )
         self._leave()
@@ -291,7 +322,7 @@ class FrontProtocol(asyncio.Protocol):
 
 
 async def _challenge(request: Request) -> None:
-    text = to_ascii(f"crane: {LOGIN_MISSING}")
+    text = with_id(to_ascii(f"crane: {LOGIN_MISSING}"))
     request.connection.set_reason(text)
     headers = {
         "proxy-authenticate": CHALLENGE,
@@ -299,20 +330,3 @@ async def _challenge(request: Request) -> None:
         "connection": "close",
     }
     await send_bytes(request.send, request.scope, 407, f"{text}\n".encode(), headers)
-
-
-def _origin_of_target(target: bytes) -> Origin:
-    """Return the origin of an absolute-form target. Raises `TargetRefused`."""
-    try:
-        text = target.decode("ascii")
-    except UnicodeDecodeError:
-        raise TargetRefused("that is no URL") from None
-    scheme, _, rest = text.partition("://")
-    if scheme.lower() != "http":
-        raise TargetRefused("only http:// URLs are asked for like this; https goes by CONNECT")
-    if "@" in rest.partition("/")[0]:
-        raise TargetRefused("a URL to ask for holds no login")
-    try:
-        return plain(origin_of(f"http://{rest}"))
-    except InvalidURL as error:
-        raise TargetRefused(error.message) from None

@@ -34,6 +34,6 @@ async def send_own_page(request: Request, status: Status) -> None:
             "referrer-policy": "no-referrer",
         }
     else:
-        await request.problem(404, "crane: see /-/, /-/health or /-/metrics")
+        await request.refuse(404, "see /-/, /-/health or /-/metrics")
         return
     await send_bytes(request.send, request.scope, 200, body, headers)

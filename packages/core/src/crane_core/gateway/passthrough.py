@@ -67,8 +67,8 @@ class Relay:
         """
         body = Body(request.scope, receive)
         if header(request.scope, b"upgrade").lower() == b"websocket":
-            text = "crane: no websockets behind crane; reach this host without it"
-            await request.problem(501, text, closing=True)
+            reason = "no websockets behind crane; reach this host without it"
+            await request.refuse(501, reason, closing=True)
             return
         try:
             token = await self.tokens.token(index) if index else None
@@ -93,11 +93,10 @@ class Relay:
                 # It would make the tool ask a person for a password. The next request has
                 # another token; this one's body is gone.
                 await self.tokens.token(index, rejected=token)
-                text = f"crane: {index.name} refused the login; try again"
-                await refuse(request, body, 403, text)
+                await self._refuse(request, body, 403, f"{index.name} refused the login; try again")
             elif answer.status_code == 401 and not shows_challenge:
-                text = f"crane: {request.path} is not to be had without a login"
-                await refuse(request, body, 404, text)
+                reason = f"{request.path} is not to be had without a login"
+                await self._refuse(request, body, 404, reason)
             else:
                 await self._answer(request, answer, body)
         except CraneError as error:
@@ -134,8 +133,11 @@ class Relay:
         self, request: Request, body: Body, origin: Origin, error: Exception
     ) -> None:
         known = error if isinstance(error, CraneError) else unreachable(error, f"{origin}/")
-        self.observer(Event("relay", request.path, problem=known.line))
-        await refuse(request, body, final_status(status_of(known)), f"crane: {known.line}")
+        await self._refuse(request, body, final_status(status_of(known)), known.line)
+
+    async def _refuse(self, request: Request, body: Body, status: int, reason: str) -> None:
+        self.observer(Event("relay", request.path, problem=reason))
+        await refuse(request, body, status, f"crane: {reason}")
 
 
 class Body:

@@ -40,7 +40,7 @@ class PlainHttp:
             try:
                 await resolve(origin)
             except TargetUnreachable as error:
-                await request.problem(504, f"crane: {error}", closing=True)
+                await request.refuse(504, str(error), closing=True)
                 return
         await self._relay.send(request, receive, origin)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crane_core.errors import CraneError, LoginError, ProviderError, SourceError
+from crane_core.gateway.request_ids import with_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -79,11 +80,11 @@ async def send_problem(
     *,
     closing: bool = False,
 ) -> None:
-    """Send an error whose reason phrase and body both say what to do.
+    """Send an error whose reason phrase and body both say what to do, and which request it was.
 
     `closing` ends the connection with it: for a request whose body was not read.
     """
-    reason = to_ascii(text)
+    reason = with_id(to_ascii(text))
     connection.set_reason(reason)
     headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
     if status == 405:

@@ -46,6 +46,23 @@ def read_authority(text: str, scheme: str = "https") -> Origin:
         raise TargetRefused(error.message) from None
 
 
+def read_target(target: bytes) -> Origin:
+    """Return the origin of an absolute-form target (RFC 9112 §3.2.2). Raises `TargetRefused`."""
+    try:
+        text = target.decode("ascii")
+    except UnicodeDecodeError:
+        raise TargetRefused("that is no URL") from None
+    scheme, _, rest = text.partition("://")
+    if scheme.lower() != "http":
+        raise TargetRefused("only http:// URLs are asked for like this; https goes by CONNECT")
+    if "@" in rest.partition("/")[0]:
+        raise TargetRefused("a URL to ask for holds no login")
+    try:
+        return plain(origin_of(f"http://{rest}"))
+    except InvalidURL as error:
+        raise TargetRefused(error.message) from None
+
+
 def _is_ipv6(text: str) -> bool:
     try:
         return "%" not in text and ipaddress.ip_address(text).version == 6

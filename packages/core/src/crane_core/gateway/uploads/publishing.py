@@ -12,6 +12,7 @@ from crane_core.errors import CraneError, IndexUnreachable, StorageError
 from crane_core.gateway.answers import final_status
 from crane_core.gateway.events import Event
 from crane_core.gateway.passthrough import Body
+from crane_core.gateway.request_ids import with_id
 from crane_core.gateway.responses import header, send_bytes, status_of, to_ascii
 from crane_core.gateway.uploads.incoming import Incoming
 from crane_core.gateway.uploads.kinds import CRANE, OFF
@@ -167,6 +168,8 @@ async def _patiently(request: Request, body: Body, work: Awaitable[Outcome]) -> 
 
 async def _answer(request: Request, outcome: Outcome, *, closing: bool) -> None:
     reason = to_ascii(f"crane: {outcome.text}")
+    if not outcome.is_published:
+        reason = with_id(reason)
     # An answer without a body would end before ours (204, 205); one about a proxy is not for tools.
     status = 200 if outcome.is_published else {407: FAILED}.get(outcome.status, outcome.status)
     if not outcome.is_published:
