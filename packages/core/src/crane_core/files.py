@@ -93,6 +93,28 @@ def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
             raise
 
 
+def require_absent(path: Path) -> None:
+    """Raise `NotWritable` if there is a file of that name; a link counts, wherever it leads."""
+    if os.path.lexists(path):
+        raise NotWritable(f"{path} is there already", hint="name another file with --output")
+
+
+def write_new_private(path: Path, content: bytes) -> None:
+    """Write a private file that was not there, into any folder.
+
+    Raises `DiskFull` or `NotWritable`; then nothing of it is left.
+    """
+    with storage_errors(path):
+        try:
+            _write_new(path, content, durable=False)
+        except FileExistsError:
+            require_absent(path)
+            raise
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
 def _write_new(path: Path, content: bytes, *, durable: bool) -> None:
     # O_EXCL: never follow a link that somebody put there.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)

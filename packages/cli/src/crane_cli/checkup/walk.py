@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from crane_cli.checkup import login, network, pages
+from crane_cli.checkup import login, machine, network, pages
+from crane_cli.findings import Finding, failed
+from crane_core.errors import CraneError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from crane_cli.context import Context
-    from crane_cli.findings import Finding
     from crane_core.config.model import Index
+
+    Section = tuple[str, list[Finding]]
+
+
+def look(here: Context, indexes: Iterable[Index]) -> list[Section]:
+    """Return what is found on this machine, and on the way to each of these indexes."""
+    sections: list[Section] = [("this machine", list(machine.look(here)))]
+    for index in indexes:
+        title = f"{index.name}  {index.url}"
+        try:
+            sections.append((title, asyncio.run(walk(here, index))))
+        except CraneError as error:
+            sections.append((title, [failed("crane", error)]))
+    return sections
+
+
+def shown(sections: Iterable[Section]) -> str:
+    """Return sections for people."""
+    return "\n\n".join(
+        "\n".join([title, *(finding.line for finding in found)]) for title, found in sections
+    )
 
 
 async def walk(here: Context, index: Index) -> list[Finding]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# In the order of `crane --help`; the modules have the same names.
+# In the order of `crane --help`; the modules have the same names, with `_` for `-`.
 COMMANDS = (
     "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "publish", "serve",
-    "explain", "doctor", "agent", "vault", "cache", "demo",
+    "explain", "doctor", "support-bundle", "agent", "vault", "cache", "demo",
 )  # fmt: skip
 
 
@@ -21,4 +21,5 @@ def modules_for(arguments: Sequence[str]) -> list[Any]:
     To import all of them takes as long as many a command itself.
     """
     names = [name for name in COMMANDS if name == next(iter(arguments), "")] or COMMANDS
-    return [importlib.import_module(f"{__name__}.{name}") for name in names]
+    modules = [name.replace("-", "_") for name in names]
+    return [importlib.import_module(f"{__name__}.{module}") for module in modules]

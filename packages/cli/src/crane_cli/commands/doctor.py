@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import tempfile
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command
-from crane_cli.findings import Finding, failed
+from crane_cli.findings import Finding
 from crane_cli.result import Result
-from crane_core.errors import CraneError, ToolNotServed, UsageError
+from crane_core.errors import ToolNotServed, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -65,20 +64,9 @@ def _is_index(configuration: Configuration, what: str) -> bool:
 
 
 def _look_at_indexes(here: Context, configuration: Configuration, name: str | None) -> Result:
-    from crane_cli.checkup import machine
-    from crane_cli.checkup.walk import walk
+    from crane_cli.checkup.walk import look, shown
 
-    indexes = [configuration.find(name)] if name else list(configuration)
-    sections: list[tuple[str, list[Finding]]] = [("this machine", list(machine.look(here)))]
-    for index in indexes:
-        title = f"{index.name}  {index.url}"
-        try:
-            sections.append((title, asyncio.run(walk(here, index))))
-        except CraneError as error:
-            sections.append((title, [failed("crane", error)]))
-    text = "\n\n".join(
-        "\n".join([title, *(finding.line for finding in found)]) for title, found in sections
-    )
+    sections = look(here, [configuration.find(name)] if name else configuration)
     everything = [finding for _, found in sections for finding in found]
     code = next((f.exit_code for f in everything if f.state == "bad"), 0)
     data = {
@@ -87,7 +75,7 @@ def _look_at_indexes(here: Context, configuration: Configuration, name: str | No
             for title, found in sections
         ]
     }
-    return Result(text, data, code)
+    return Result(shown(sections), data, code)
 
 
 def _look_at_tool(args: argparse.Namespace, here: Context, configuration: Configuration) -> Result:

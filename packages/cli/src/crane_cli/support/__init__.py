@@ -1,0 +1,1 @@
+"""What `crane support-bundle` gathers, and what it takes out of that."""
