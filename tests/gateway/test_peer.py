@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from crane_core.gateway import peer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells, others do not")
 NOBODY = 65534
@@ -48,28 +46,56 @@ def test_a_connection_of_ours_is_ours(
         assert peer.peer_uid(*ends(server)) == os.getuid()
 
 
+# What a stranger may do with a connection to hide whose it is.
+TRICKS: dict[str, tuple[Callable[[int], socket.socket], bool, int]] = {
+    "none": (lambda port: socket.create_connection(("127.0.0.1", port)), False, NOBODY),
+    "half closed": (lambda port: half_closed(port), False, NOBODY),
+    # Linux would say that it is root's.
+    "closed": (lambda port: half_closed(port), True, peer.GONE),
+    "IPv4 by IPv6": (lambda port: by_ipv6(port), False, NOBODY),
+}
+
+
+def half_closed(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.shutdown(socket.SHUT_WR)
+    return connection
+
+
+def by_ipv6(port: int) -> socket.socket:
+    connection = socket.socket(socket.AF_INET6)
+    connection.connect(("::ffff:127.0.0.1", port))
+    return connection
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("trick", TRICKS)
 def test_a_connection_of_another_user_is_theirs(
-    way: Callable[[tuple[str, int], tuple[str, int]], int | None],
+    trick: str, way: Callable[[tuple[str, int], tuple[str, int]], int | None]
 ) -> None:
+    connect, is_closed, expected = TRICKS[trick]
+    "localhost".encode("idna")  # what Python imports late might be out of that user's reach
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        reading, writing = os.pipe()
+        mine, theirs = socket.socketpair()
         child = os.fork()
         if child == 0:
             os.setuid(NOBODY)
-            with socket.create_connection(listener.getsockname()):
-                os.read(reading, 1)
+            connection = connect(listener.getsockname()[1])
+            if is_closed:
+                connection.close()
+            theirs.send(b"x")
+            theirs.recv(1)
             os._exit(0)
-        try:
-            server, _ = listener.accept()
-            with server:
-                assert way(*ends(server)) == NOBODY
-        finally:
-            os.write(writing, b"x")
-            os.waitpid(child, 0)
-            os.close(reading)
-            os.close(writing)
+        with mine, theirs:
+            try:
+                server, _ = listener.accept()
+                with server:
+                    mine.recv(1)  # it has done what it does
+                    assert way(*ends(server)) == expected
+            finally:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
 
 
 def test_where_the_kernel_may_not_be_asked_its_table_is_read(

@@ -16,13 +16,15 @@ _REQUEST = 1
 _NO_COOKIE = 0xFFFFFFFF
 _ALL_STATES = 0xFFFFFFFF
 _UID_AT = 16 + 4 + 48 + 12  # after the header, four bytes, the two ends, three numbers
+# Nobody's: of a socket that its process has closed Linux says that it is root's.
+GONE = -1
 
 
 def peer_uid(peer: tuple[str, int], own: tuple[str, int]) -> int | None:
     """Return the user id that owns the other end of a TCP connection on this machine.
 
     Linux tells by netlink, about this one connection; where that is not allowed, in
-    /proc/net/tcp. None where it cannot be known.
+    /proc/net/tcp. `GONE` where its process has closed it, None where it cannot be known.
     """
     if sys.platform != "linux":
         return None
@@ -50,8 +52,10 @@ def _asked(peer: tuple[str, int], own: tuple[str, int]) -> int:
         answer = kernel.recv(8192)
     if struct.unpack_from("=IH", answer)[1] != _SOCK_DIAG_BY_FAMILY:
         raise ValueError("no such socket, or the question is not allowed")
-    uid: int = struct.unpack_from("=I", answer, _UID_AT)[0]
-    return uid
+    uid: int
+    inode: int
+    uid, inode = struct.unpack_from("=II", answer, _UID_AT)
+    return uid if inode else GONE
 
 
 def _listed(peer: tuple[str, int], own: tuple[str, int]) -> int | None:
@@ -59,17 +63,22 @@ def _listed(peer: tuple[str, int], own: tuple[str, int]) -> int | None:
 
     The kernel walks its whole table for it: some milliseconds.
     """
-    try:
-        address = ipaddress.ip_address(peer[0])
-        table = TABLES[address.version].read_text(encoding="ascii")
-        wanted = (_hex(peer), _hex(own))
-    except (OSError, ValueError):
-        return None
-    for line in table.splitlines()[1:]:
-        columns = line.split()
-        if len(columns) > 7 and (columns[1], columns[2]) == wanted:
-            return int(columns[7])
+    for ends in ((peer, own), (_mapped(peer), _mapped(own))):
+        try:
+            table = TABLES[ipaddress.ip_address(ends[0][0]).version].read_text(encoding="ascii")
+            wanted = _hex(ends[0]), _hex(ends[1])
+        except (OSError, ValueError):
+            continue
+        for line in table.splitlines()[1:]:
+            columns = line.split()
+            if len(columns) > 9 and (columns[1], columns[2]) == wanted:
+                return int(columns[7]) if columns[9] != "0" else GONE
     return None
+
+
+def _mapped(endpoint: tuple[str, int]) -> tuple[str, int]:
+    """Return an IPv4 address as a socket of IPv6 has it that speaks IPv4 (RFC 4291 §2.5.5.2)."""
+    return f"::ffff:{endpoint[0]}", endpoint[1]
 
 
 def _hex(endpoint: tuple[str, int]) -> str:
