@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Says only that crane listens here, to whoever finds the port taken.
 HEALTH = "/-/health"
 METHODS = frozenset({"GET", "HEAD"})
+_SINGLE = frozenset({b"host", b"authorization", b"proxy-authorization", b"content-length"})
 UPLOADS = re.compile(r"/(?:[^/]+/)?legacy/?")
 
 
@@ -95,7 +96,7 @@ def single_headers(scope: dict[str, Any]) -> dict[bytes, bytes] | None:
     """Return the headers by name, None if one of those that must stand once is there twice."""
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
-        if name in headers and name in {b"host", b"authorization", b"content-length"}:
+        if name in headers and name in _SINGLE:
             return None
         headers[name] = value
     return headers

@@ -12,7 +12,7 @@ from crane_core.errors import InvalidURL
 from crane_core.urls import Origin, is_loopback, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
@@ -20,6 +20,23 @@ AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, i
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s%\\]+):([0-9]{1,5})", re.ASCII)
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 _BROADCAST = ipaddress.ip_address("255.255.255.255")
+_IPV4_AT_THE_END = [
+    ipaddress.ip_network(network)
+    for network in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+]
+# As Debian, Red Hat and others have them in /etc/hosts; a proxy looks them up in its own.
+_LOCAL_NAMES = frozenset({
+    "ip6-localhost", "ip6-loopback", "localhost.localdomain", "localhost6",
+    "localhost6.localdomain6",
+})  # fmt: skip
+# What a cloud's machine asks for its secrets, where that is not link-local: at Amazon, Google,
+# Alibaba, Azure and Oracle.
+_METADATA = frozenset(
+    ipaddress.ip_address(address)
+    for address in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16",
+                    "192.0.0.192")
+)  # fmt: skip
+_METADATA_NAMES = frozenset({"metadata.google.internal", "instance-data.ec2.internal"})
 
 
 class TargetRefused(Exception):
@@ -101,39 +118,58 @@ async def resolve(origin: Origin) -> Sequence[AddressInfo]:
 def refuse_local_name(origin: Origin) -> None:
     """Raise `TargetRefused` for a name or address that is this machine's own by its spelling."""
     host = origin.host
-    if is_loopback(host) or host.endswith(".localhost"):
+    if is_loopback(host) or host in _LOCAL_NAMES or host.endswith(".localhost"):
         raise TargetRefused(f"{host} is this machine: reach it without a proxy")
+    if host in _METADATA_NAMES:
+        raise TargetRefused(f"{host} tells the secrets of a machine: crane builds no tunnel to it")
+    if address := _spelled(host):
+        refuse_address(host, address)
+
+
+def _spelled(host: str) -> str | None:
+    """Return the address that a host is, also as inet_aton(3) reads it: 127.1, 0x7f000001.
+
+    We may not read it so, but a proxy that is asked for the tunnel might.
+    """
     try:
-        ipaddress.ip_address(host)
+        return str(ipaddress.ip_address(host))
     except ValueError:
-        return
-    refuse_address(host, host)
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 def refuse_address(host: str, text: str) -> None:
     """Raise `TargetRefused` for an address that is not another machine's."""
-    address = _unmapped(ipaddress.ip_address(text.partition("%")[0]))
-    if (
-        address.is_loopback
-        or address.is_link_local
-        or address.is_unspecified
-        or address.is_multicast
-        or address == _BROADCAST
-        or (address.version == 4 and address in _THIS_NETWORK)
-    ):
-        raise TargetRefused(f"{host} is at {address}, where crane builds no tunnel to")
+    for address in _meanings(ipaddress.ip_address(text.partition("%")[0])):
+        if (
+            address.is_loopback
+            or address.is_link_local
+            or address.is_unspecified
+            or address.is_multicast
+            or address == _BROADCAST
+            or address in _METADATA
+            or (address.version == 4 and address in _THIS_NETWORK)
+            or (address.version == 6 and address.is_site_local)
+        ):
+            raise TargetRefused(f"{host} is at {address}, where crane builds no tunnel to")
 
 
-def _unmapped(address: Address) -> Address:
-    """Return the IPv4 address inside an IPv6 one that stands for it (RFC 4291 §2.5.5, RFC 6052)."""
+def _meanings(address: Address) -> Iterator[Address]:
+    """Yield an address, and the IPv4 one in it that it may stand for.
+
+    RFC 4291 §2.5.5 (compatible, mapped), 6052 and 8215 (NAT64), 2765 (translated), 3056 (6to4),
+    4380 (Teredo).
+    """
+    yield address
     if address.version == 4:
-        return address
+        return
     assert isinstance(address, ipaddress.IPv6Address)
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield address.teredo[1]
+    if any(address in network for network in _IPV4_AT_THE_END):
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
