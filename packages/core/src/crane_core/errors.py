@@ -41,6 +41,7 @@
         ├── AgentTrouble (33)       the process behind `crane run` does not start or answer
         ├── TrustBroken (34)        a CA file that a variable names cannot be used
         ├── ToolNotServed (35)      a tool's requests do not come to crane
+        ├── NotKept (37)            something that offline work needs is not in the cache
         ├── CommandNotExecutable (126)
         └── CommandNotFound (127)
     Interrupted (130)
@@ -346,6 +347,13 @@ class ToolNotServed(LocalError):
 
     code = "tool-not-served"
     exit_code = 35
+
+
+class NotKept(LocalError):
+    """Something that offline work needs is not in the cache."""
+
+    code = "not-kept"
+    exit_code = 37
 
 
 class CommandNotExecutable(LocalError):

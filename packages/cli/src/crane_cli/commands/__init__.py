@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # In the order of `crane --help`; the modules have the same names, with `_` for `-`.
 COMMANDS = (
     "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "publish", "serve",
-    "explain", "doctor", "support-bundle", "agent", "vault", "cache", "demo",
+    "prefetch", "explain", "doctor", "support-bundle", "agent", "vault", "cache", "demo",
 )  # fmt: skip
 
 

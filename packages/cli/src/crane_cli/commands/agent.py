@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from crane_cli.commands.options import add_json, command
+from crane_cli.commands.options import add_json, command, command_group
 from crane_cli.result import Result
 
 if TYPE_CHECKING:
@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 STOP_SECONDS = 10.0
 
 
+EXAMPLES = """
+crane agent status --json
+crane agent stop
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command and its own commands."""
-    parser = commands.add_parser(
-        "agent", help="show or stop the processes behind crane run", allow_abbrev=False
-    )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    summary = "show or stop the processes behind crane run"
+    actions = command_group(commands, "agent", summary, EXAMPLES)
     for name, run, summary in (
         ("status", run_status, "show the running agents and what they serve"),
         ("stop", run_stop, "end the running agents; commands that use them lose the indexes"),
     ):
-        add_json(command(actions, name, run, summary, full_name=f"agent {name}"))
+        add_json(command(actions, name, run, summary, f"crane agent {name}", group="agent"))
 
 
 def run_status(_: argparse.Namespace, here: Context) -> Result:

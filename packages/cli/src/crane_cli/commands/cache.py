@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from crane_cli.commands.options import add_json, command
+from crane_cli.commands.options import add_json, command, command_group
 from crane_cli.result import Result
 
 if TYPE_CHECKING:
@@ -18,16 +18,27 @@ if TYPE_CHECKING:
     from crane_core.cache.store import Cache
 
 
+PURGE_EXAMPLES = """
+crane cache purge                 all of it
+crane cache purge --older 30d     what was not used for a month
+crane cache purge --index firm    what came from one index
+"""
+EXAMPLES = """
+crane cache info
+crane cache purge --older 30d
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command and its own commands."""
-    parser = commands.add_parser("cache", help="show and clear the cache", allow_abbrev=False)
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    add_json(command(actions, "dir", run_dir, "show where the cache is", full_name="cache dir"))
-    add_json(command(actions, "info", run_info, "show what it holds", full_name="cache info"))
-    purge = command(
-        actions, "purge", run_purge, "remove what the cache holds", full_name="cache purge"
-    )
-    purge.add_argument("--index", metavar="NAME", help="only what came from this index")
+    actions = command_group(commands, "cache", "show and clear the cache", EXAMPLES)
+    summary = "show where the cache is"
+    add_json(command(actions, "dir", run_dir, summary, "crane cache dir", group="cache"))
+    summary = "show what the cache holds, and of which index"
+    add_json(command(actions, "info", run_info, summary, "crane cache info --json", group="cache"))
+    summary = "remove what the cache holds"
+    purge = command(actions, "purge", run_purge, summary, PURGE_EXAMPLES, group="cache")
+    purge.add_argument("--index", metavar="INDEX", help="name or URL; only what came from it")
     purge.add_argument("--older", metavar="AGE", help="only what was not used for as long: 30d")
     add_json(purge)
 

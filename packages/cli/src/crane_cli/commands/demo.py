@@ -25,9 +25,16 @@ PRIVATE = "crane-demo-hello"
 CRANE = (sys.executable, "-m", "crane_cli")
 
 
+EXAMPLES = """
+crane demo
+crane demo --yes
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "demo", run, "try crane against a protected index on this machine")
+    summary = "try crane against a protected index on this machine"
+    parser = command(commands, "demo", run, summary, EXAMPLES)
     parser.add_argument(
         "--yes", "-y", action="store_true", help="approve the login by itself, without a browser"
     )

@@ -33,14 +33,20 @@ With a tool: it asks a registered index for one page, as `crane run` would let i
 uv, Poetry, PDM, curl and wget; give any other tool the arguments with which it asks your index:
 crane doctor -- TOOL ARGUMENT …
 """
+EXAMPLES = """
+crane doctor                    every registered index
+crane doctor firm --json        one of them
+crane doctor poetry             whether a tool comes to crane
+crane doctor -- npm view left-pad
+"""
 LIMIT = 120.0  # seconds for the tool
 INDEX_ROUTE = "run: crane serve {index}, and give the tool the URL that it prints"
 
 
 def add_parser(commands: Any) -> None:
     """Add the command; what follows a tool's name is its own."""
-    parser = command(commands, "doctor", run, "find out why an index or a tool does not work")
-    parser.description = DESCRIPTION
+    summary = "find out why an index or a tool does not work"
+    parser = command(commands, "doctor", run, summary, EXAMPLES, description=DESCRIPTION)
     parser.add_argument("--index", metavar="INDEX", help="the index for a tool; else the first one")
     add_json(parser)
     parser.add_argument("what", metavar="INDEX|TOOL", nargs="?", help="an index, or a tool")

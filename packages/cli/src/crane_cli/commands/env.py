@@ -17,24 +17,23 @@ if TYPE_CHECKING:
 
     from crane_cli.context import Context
 
-EPILOG = """\
-  eval "$(crane env)"                                      bash, zsh
-  crane env | source                                       fish
-  crane env | Out-String | Invoke-Expression               PowerShell
-  for /f "delims=" %i in ('crane env --shell cmd') do %i   cmd
-  crane env --shell github                                 a step of GitHub Actions
-
-and `crane env --unset` in the same way, to take it back. It lasts for 12 hours at most.
+DESCRIPTION = """\
+Prints the variables that crane run gives a command, for your shell to read. `crane env --unset`, in
+the same way, takes them back. They last for 12 hours at most.
+"""
+EXAMPLES = """
+eval "$(crane env)"                                      bash, zsh
+crane env | source                                       fish
+crane env | Out-String | Invoke-Expression               PowerShell
+for /f "delims=" %i in ('crane env --shell cmd') do %i   cmd
+crane env --shell github                                 a step of GitHub Actions
 """
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    import argparse
-
-    parser = command(commands, "env", run, "print the variables of crane run, for your shell")
-    parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    summary = "print the variables of crane run, for your shell"
+    parser = command(commands, "env", run, summary, EXAMPLES, description=DESCRIPTION)
     parser.add_argument("--shell", choices=SHELLS, help="found out if left out")
     parser.add_argument(
         "--index", metavar="INDEX", action="append", help="only this one (again for more)"

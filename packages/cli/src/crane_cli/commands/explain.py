@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from crane_core.config.model import Configuration, Index
 
 
+SUMMARY = "say which index, login and source a URL gets"
+EXAMPLES = """
+crane explain https://crane.example.com/python
+crane explain https://crane.example.com/python our-package --json
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "explain", run, "say which index, login and source a URL gets")
+    parser = command(commands, "explain", run, SUMMARY, EXAMPLES)
     parser.add_argument("url", metavar="URL", help="an index, page or file URL")
     parser.add_argument("project", metavar="PROJECT", nargs="?", help="a project of that index")
     add_json(parser)

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crane_cli.commands.options import add_json, command
+from crane_cli.commands.options import add_json, command, command_group
 from crane_cli.result import Result
 from crane_core.config.model import none_registered
 
@@ -18,10 +18,32 @@ if TYPE_CHECKING:
     from crane_core.config.model import Index
 
 
+EXAMPLES = """
+crane index register https://crane.example.com/python
+crane index list
+crane index set firm --default --private 'acme-*'
+"""
+LIST_EXAMPLES = """
+crane index list
+crane index list --url https://crane.example.com/python --json
+"""
+SHOW_EXAMPLES = "crane index show firm --json"
+SET_EXAMPLES = """
+crane index set firm --private 'acme-*' --fallback none
+crane index set firm --keep-pages --stale-limit 30d   for work while it is down
+crane index set firm --name python --default
+"""
+REMOVE_EXAMPLES = "crane index remove firm"
+IMPORT_EXAMPLES = """
+crane index import                         crane-pip's own file
+crane index import servers.json --tokens   its logins as well
+"""
+RELEASE_EXAMPLES = "crane index release firm acme-lib   it has moved to PyPI"
+
+
 def add_parser(commands: Any) -> None:
     """Add the command and its own commands."""
-    parser = commands.add_parser("index", help="register and manage indexes", allow_abbrev=False)
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    actions = command_group(commands, "index", "register and manage indexes", EXAMPLES)
     _add_register(actions)
     _add_list(actions)
     _add_show(actions)
@@ -39,13 +61,13 @@ def _add_register(actions: Any) -> None:
 
 
 def _add_list(actions: Any) -> None:
-    parser = command(actions, "list", run_list, "list the indexes", full_name="index list")
+    parser = command(actions, "list", run_list, "list the indexes", LIST_EXAMPLES, group="index")
     parser.add_argument("--url", help="only the index with this URL")
     add_json(parser)
 
 
 def _add_show(actions: Any) -> None:
-    parser = command(actions, "show", run_show, "show one index", full_name="index show")
+    parser = command(actions, "show", run_show, "show one index", SHOW_EXAMPLES, group="index")
     parser.add_argument("index", metavar="INDEX", help="name or URL")
     add_json(parser)
 
@@ -53,24 +75,22 @@ def _add_show(actions: Any) -> None:
 def _add_set(actions: Any) -> None:
     from crane_cli.commands.register import add_settings
 
-    parser = command(actions, "set", run_set, "change an index", full_name="index set")
+    parser = command(actions, "set", run_set, "change an index", SET_EXAMPLES, group="index")
     parser.add_argument("index", metavar="INDEX", help="name or URL")
     add_settings(parser)
     add_json(parser)
 
 
 def _add_remove(actions: Any) -> None:
-    parser = command(
-        actions, "remove", run_remove, "log out of an index and forget it", full_name="index remove"
-    )
+    summary = "log out of an index and forget it"
+    parser = command(actions, "remove", run_remove, summary, REMOVE_EXAMPLES, group="index")
     parser.add_argument("index", metavar="INDEX", help="name or URL")
     add_json(parser)
 
 
 def _add_import(actions: Any) -> None:
-    parser = command(
-        actions, "import", run_import, "take over crane-pip's indexes", full_name="index import"
-    )
+    summary = "take over crane-pip's indexes"
+    parser = command(actions, "import", run_import, summary, IMPORT_EXAMPLES, group="index")
     parser.add_argument("file", metavar="FILE", nargs="?", help="its servers.json")
     parser.add_argument(
         "--tokens",
@@ -83,13 +103,8 @@ def _add_import(actions: Any) -> None:
 
 
 def _add_release(actions: Any) -> None:
-    parser = command(
-        actions,
-        "release",
-        run_release,
-        "let a project that this index has served come from elsewhere",
-        full_name="index release",
-    )
+    summary = "let a project that this index has served come from elsewhere"
+    parser = command(actions, "release", run_release, summary, RELEASE_EXAMPLES, group="index")
     parser.add_argument("index", metavar="INDEX", help="name or URL")
     parser.add_argument("project", metavar="PROJECT")
     add_json(parser)

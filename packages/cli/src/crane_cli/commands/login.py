@@ -18,9 +18,17 @@ if TYPE_CHECKING:
     from crane_core.config.model import Index
 
 
+EXAMPLES = """
+crane login                        the only index, or the default one
+crane login firm --no-browser      show an address and a code
+crane login firm --account build   one of several accounts
+crane login --non-interactive      in a script: fail if a person is needed
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "login", run, "log in to an index")
+    parser = command(commands, "login", run, "log in to an index", EXAMPLES)
     add_index(parser, "the only or default one if left out")
     parser.add_argument("--force", action="store_true", help="log in again if already logged in")
     parser.add_argument("--grant", metavar="GRANT", choices=GRANTS, help=", ".join(GRANTS))

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
     from crane_core.config.model import Index
 
 
+EXAMPLES = """
+crane logout firm
+crane logout --all
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "logout", run, "revoke a login and delete its tokens")
+    parser = command(commands, "logout", run, "revoke a login and delete its tokens", EXAMPLES)
     add_index(parser, "the only or default one if left out")
     parser.add_argument("--account", help="log out this one of several accounts")
     parser.add_argument("--all", action="store_true", help="log out of every index")

@@ -20,13 +20,19 @@ environment's, else that of the first python on PATH; `crane pip --version` says
 pip reaches the index under its real URL. With --route index it is given the URL of a gateway on
 this machine instead, which needs neither a proxy variable nor an agent.
 """
+EXAMPLES = """
+crane pip install our-package
+crane pip install -r requirements.txt
+crane pip --python .venv/bin/python download our-package==1.2
+crane pip --route index install our-package
+"""
 ROUTES = ("forward", "index")
 
 
 def add_parser(commands: Any) -> None:
     """Add the command; what follows it is pip's, to the letter."""
-    parser = command(commands, "pip", run, "run pip with a registered index")
-    parser.description = DESCRIPTION
+    summary = "run pip with a registered index"
+    parser = command(commands, "pip", run, summary, EXAMPLES, description=DESCRIPTION)
     parser.prefix_chars = "\0"  # no argument behind `pip` is an option of ours
     parser.add_argument("arguments", metavar="…", nargs=argparse.REMAINDER)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +25,16 @@ that the index has already is no error if it is the same.
 """
 
 
+EXAMPLES = """
+crane publish dist/*
+crane publish --index firm --skip-existing dist
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "publish", run, "upload wheels and sdists to an index")
-    parser.description = DESCRIPTION
+    summary = "upload wheels and sdists to an index"
+    parser = command(commands, "publish", run, summary, EXAMPLES, description=DESCRIPTION)
     parser.add_argument(
         "files",
         metavar="DIST",
@@ -124,12 +129,13 @@ def _write_pages(
 def _sent(
     args: argparse.Namespace, here: Context, way: Way, index: Index, forms: Sequence[Form]
 ) -> Iterator[dict[str, Any]]:
+    from crane_cli.progress import bytes_sent
     from crane_core.clients.uploader import Uploader
 
     uploader = Uploader(way, index.upload_url or f"{index.token_prefix}/")
     with contextlib.closing(uploader):
         for form in forms:
-            with _progress(form) as advance:
+            with bytes_sent(form.path.name, form.length) as advance:
                 told = uploader.send(form, advance)
             if told.is_other and not args.skip_existing:
                 hint = "publish a new version, or let it be: --skip-existing"
@@ -185,20 +191,3 @@ def _ensure_login(here: Context, in_process: InProcess, way: Way, index: Index) 
     from crane_cli.context import ensure_login
 
     asyncio.run(ensure_login(here, index))
-
-
-@contextlib.contextmanager
-def _progress(form: Form) -> Iterator[Callable[[int], None]]:
-    """Show how far an upload is, where a person may look at it."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
-               TransferSpeedColumn())  # fmt: skip
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(form.path.name, total=form.length)
-        yield lambda size: progress.advance(task, size)

@@ -45,19 +45,17 @@ CHOICES = {
 SETTINGS = {field.name for field in fields(Index)} - {
     "url", "token_endpoint", "device_authorization_endpoint"
 }  # fmt: skip
-EPILOG = """\
-examples:
-  crane index register https://crane.example.com/python
-  crane index register https://crane.example.com/python --issuer https://sso.example.com/realms/x
-  crane index register URL CLIENT_ID TOKEN_URL DEVICE_URL
+EXAMPLES = """
+crane index register https://crane.example.com/python
+crane index register https://crane.example.com/python --name firm --private 'acme-*' --yes
+crane index register https://crane.example.com/python --issuer https://sso.example.com/realms/x
+crane index register URL CLIENT_ID TOKEN_URL DEVICE_URL
 """
 
 
 def add_parser(actions: Any) -> None:
     """Add the command."""
-    parser = command(actions, "register", run, "add or update an index", full_name="index register")
-    parser.epilog = EPILOG
-    parser.formatter_class = _raw_formatter()
+    parser = command(actions, "register", run, "add or update an index", EXAMPLES, group="index")
     parser.add_argument("url", metavar="URL", help="the index, as you would give it to pip -i")
     parser.add_argument(
         "endpoints",
@@ -68,12 +66,6 @@ def add_parser(actions: Any) -> None:
     add_settings(parser)
     parser.add_argument("--yes", "-y", action="store_true", help="trust the issuer that is found")
     add_json(parser)
-
-
-def _raw_formatter() -> Any:
-    import argparse
-
-    return argparse.RawDescriptionHelpFormatter
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -23,10 +23,16 @@ other host as before. It has this terminal, gets its own signals, and its exit c
 """
 
 
+EXAMPLES = """
+crane run -- poetry lock
+crane run --index firm -- tox -e py312
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command; what follows the command's name is its own."""
-    parser = command(commands, "run", run, "run any command with the registered indexes")
-    parser.description = DESCRIPTION
+    summary = "run any command with the registered indexes"
+    parser = command(commands, "run", run, summary, EXAMPLES, description=DESCRIPTION)
     parser.add_argument(
         "--index", metavar="INDEX", action="append", help="only this one (again for more)"
     )

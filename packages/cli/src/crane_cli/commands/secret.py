@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from crane_cli.context import Context
 
 
+EXAMPLES = """
+crane index secret firm               asks for it
+crane index secret firm < secret.txt  reads it; an argument would show in ps
+crane index secret firm --delete
+"""
+
+
 def add_parser(actions: Any) -> None:
     """Add the command."""
-    parser = command(
-        actions, "secret", run, "store the client secret of an index", full_name="index secret"
-    )
+    summary = "store the client secret of an index"
+    parser = command(actions, "secret", run, summary, EXAMPLES, group="index")
     parser.add_argument("index", metavar="INDEX", help="name or URL")
     parser.add_argument("--delete", action="store_true", help="delete it")
     add_json(parser)

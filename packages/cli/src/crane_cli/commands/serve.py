@@ -22,16 +22,25 @@ if TYPE_CHECKING:
     from crane_core.secret import Secret
 
 DEFAULT_PORT = 9999
-EPILOG = """\
+DESCRIPTION = """\
+Serves indexes on a local URL, for any tool, until Ctrl-C.
+
 Without --token every process of yours may use the served indexes, and on systems other than
 Linux those of other users on this machine too. With --token the printed URL carries a secret.
 """
 
 
+EXAMPLES = """
+crane serve                      all indexes, at http://127.0.0.1:9999/NAME/simple/
+crane serve firm --token -p 0    one of them, with a secret, at a free port
+crane serve --offline            from the cache only
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "serve", run, "serve indexes on a local URL")
-    parser.epilog = EPILOG
+    summary = "serve indexes on a local URL"
+    parser = command(commands, "serve", run, summary, EXAMPLES, description=DESCRIPTION)
     parser.add_argument("index", metavar="INDEX", nargs="*", help="names or URLs; all if left out")
     parser.add_argument("-p", "--port", type=int, default=DEFAULT_PORT, help="9999 if left out")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")

@@ -40,9 +40,15 @@ class IndexStatus:
     exit_code: int
 
 
+EXAMPLES = """
+crane status
+crane status firm --json
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "status", run, "show each index and its login")
+    parser = command(commands, "status", run, "show each index and its login", EXAMPLES)
     add_index(parser, "all if left out")
     add_json(parser)
 

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from crane_core.config.model import Index
 
 
+EXAMPLES = """
+curl -H "Authorization: Bearer $(crane token firm)" https://crane.example.com/python/
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "token", run, "print a valid access token, for scripts")
+    parser = command(commands, "token", run, "print a valid access token, for scripts", EXAMPLES)
     add_index(parser, "the only or default one if left out")
 
 

@@ -24,13 +24,17 @@ DESCRIPTION = """\
 Runs the uv on PATH with its own options, output and exit code; the same as `crane run -- uv …`,
 and logs in first at registered indexes that the project's uv configuration names.
 """
+EXAMPLES = """
+crane uv sync
+crane uv add our-package
+"""
 FOLDER_OPTIONS = ("--project", "--directory")
 
 
 def add_parser(commands: Any) -> None:
     """Add the command; what follows it is uv's, to the letter."""
-    parser = command(commands, "uv", run, "run uv with the registered indexes")
-    parser.description = DESCRIPTION
+    summary = "run uv with the registered indexes"
+    parser = command(commands, "uv", run, summary, EXAMPLES, description=DESCRIPTION)
     parser.prefix_chars = "\0"  # no argument behind `uv` is an option of ours
     parser.add_argument("arguments", metavar="…", nargs=argparse.REMAINDER)
 

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from crane_core.auth.vault import Vault
 
 
+EXAMPLES = """
+crane vault           where they are
+crane vault keyring   move them to the system's keyring
+"""
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "vault", run, "show where logins are kept, or move them")
+    parser = command(commands, "vault", run, "show where logins are kept, or move them", EXAMPLES)
     parser.add_argument(
         "target", nargs="?", choices=("file", "keyring"), help="move all logins there"
     )

@@ -106,6 +106,20 @@ def purge(cache: Cache, *, prefix: str | None = None, unused_since: float | None
     return Purged(files, len(wanted) - files, size)
 
 
+def page_urls(cache: Cache, prefix: str) -> list[str]:
+    """Return the URLs below a prefix whose pages are there, whoever was given them."""
+    if not cache.database.path.exists():
+        return []
+    urls = (url for (url,) in cache.database.rows("SELECT DISTINCT url FROM pages"))
+    return [url for url in urls if not url.startswith(_METADATA) and within(url, prefix)]
+
+
+def is_known(cache: Cache, index: Index) -> bool:
+    """Whether the index has let somebody in, as far as is noted: else nothing is given offline."""
+    prefix = index.token_prefix
+    return bool(cache.database.rows("SELECT 1 FROM contacts WHERE index_url = ?", prefix))
+
+
 def _unused(cache: Cache, since: float | None) -> dict[str, int]:
     limit = float("inf") if since is None else since
     return dict(cache.database.rows("SELECT name, size FROM entries WHERE used_at < ?", limit))

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the tool works with: registered indexes by name, and URLs of the others beside them."""
+    """What the tool works with: registered indexes by name, and URLs of the others beside them.
+
+    `serves_fallback` is as in a `Wish`.
+    """
 
     indexes: tuple[str, ...]
     others: tuple[str, ...] = ()
+    serves_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +113,7 @@ class InProcess:
             indexes=needs.indexes,
             ordered=False,  # the tool has its own order
             others=needs.others,
+            serves_fallback=needs.serves_fallback,
             proxies=own_proxies(self._environ),
             owner=self._owner,
         )

@@ -133,7 +133,7 @@ class RequirementsRewriter:
         return self.store(f"{number}-{path.name}", text.encode())
 
     def _line(self, line: str, folder: Path) -> _Line:
-        text = _VARIABLE.sub(self._expanded, _COMMENT.sub("", line)).strip()
+        text = _plain(line, self.environ)
         if not text.startswith("-"):
             return _Line(line)
         try:
@@ -173,8 +173,17 @@ class RequirementsRewriter:
             return _Stead([option.name, rewritten], needs_copy=rewritten != nested)
         return None
 
-    def _expanded(self, match: re.Match[str]) -> str:
-        return self.environ.get(match.group(1)) or match.group(0)
+
+def plain_lines(text: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the logical lines of a requirements file as pip takes them, without comments."""
+    return (_plain(line, environ) for line in _logical_lines(text))
+
+
+def _plain(line: str, environ: Mapping[str, str]) -> str:
+    def expanded(match: re.Match[str]) -> str:
+        return environ.get(match.group(1)) or match.group(0)
+
+    return _VARIABLE.sub(expanded, _COMMENT.sub("", line)).strip()
 
 
 def _local_path(name: str) -> Path | None:

@@ -146,9 +146,11 @@ class WheelMetadata:
         there is no such file, so that it is to be delivered as any file is. Raises as `of`.
         """
         file, identity = self._listed.wheel(url, index), self._identity(index)
-        if identity is None or self._offline:
+        if identity is None:
             return None
         key = PageKey(f"metadata:{url}", identity)
+        if self._offline:
+            return None if file is None else await self._own.before(file, index, key)
         known = self._answers.get(key)
         is_news = known is not None and 0 <= self._clock.now() - known.asked_at <= NEWS_SECONDS
         if file is not None and stated_hash(file):

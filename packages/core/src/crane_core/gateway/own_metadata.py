@@ -60,12 +60,8 @@ class OwnMetadata:
         `key` is where it is kept, if it may be. Raises a `CraneError`.
         """
         expected, url = stated_hash(file), file["url"] + SUFFIX
-        # Of the same wheel it is the same, where the page says no more.
-        wheel = file["hashes"].get("sha256")
-        version = expected or (f"of {wheel}" if wheel else "")
-        stored = await self._store.get(key) if key is not None else None
-        if stored is not None and (not version or stored.headers.get("version") != version):
-            stored = None
+        version = _version(file)
+        stored = await self._stored(version, key)
         if stored is not None and 0 <= self._clock.now() - stored.stored_at <= REAUTHORISE_AFTER:
             return stored.body
         try:
@@ -80,6 +76,18 @@ class OwnMetadata:
             page = StoredPage(url, {"version": version}, body, self._clock.now())
             self._store.write(key, page)
         return body
+
+    async def before(self, file: dict[str, Any], index: Index, key: PageKey) -> bytes | None:
+        """Return what was kept of it, if this login may be given that while nobody is asked."""
+        stored = await self._stored(_version(file), key)
+        if stored is None:
+            return None
+        may_be = await self._may_be_stale(file["url"], index, stored.stored_at)
+        return stored.body if may_be else None
+
+    async def _stored(self, version: str, key: PageKey | None) -> StoredPage | None:
+        stored = await self._store.get(key) if key is not None and version else None
+        return stored if stored and stored.headers.get("version") == version else None
 
     async def _ask(
         self, url: str, index: Index | None, expected: str, stored: StoredPage | None
@@ -133,6 +141,13 @@ def stated_hash(file: dict[str, Any]) -> str:
     hashes = core_metadata(file)
     stated = hashes.get("sha256") if isinstance(hashes, dict) else None
     return stated if isinstance(stated, str) else ""
+
+
+def _version(file: dict[str, Any]) -> str:
+    """Return what tells a wheel's metadata from another's, empty if nothing does."""
+    # Of the same wheel it is the same, where the page says no more.
+    wheel = file["hashes"].get("sha256")
+    return stated_hash(file) or (f"of {wheel}" if wheel else "")
 
 
 def _project_of(wheel: str) -> str:

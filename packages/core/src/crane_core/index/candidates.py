@@ -81,7 +81,7 @@ def _versions(page: ProjectPage) -> dict[Version, list[dict[str, Any]]]:
     # By their texts first: each is parsed once, however many files a version has.
     texts: dict[str, list[dict[str, Any]]] = {}
     for file in page.files:
-        name, version = _name_and_version(file["filename"])
+        name, version = name_and_version(file["filename"])
         if version and (not project or _normalised(name) == project):
             texts.setdefault(version, []).append(file)
     versions: dict[Version, list[dict[str, Any]]] = {}
@@ -103,7 +103,8 @@ def _normalised(name: str) -> str:
     return canonicalize_name(name)
 
 
-def _name_and_version(filename: str) -> tuple[str, str]:
+def name_and_version(filename: str) -> tuple[str, str]:
+    """Return project and version as a distribution's name spells them, empty if it is none."""
     if filename.endswith(".whl"):
         parts = filename.split("-")
         return (parts[0], parts[1]) if len(parts) in {5, 6} else ("", "")

@@ -136,7 +136,7 @@ def _of_this_machine(python: str, system: str) -> _Facts | None:
 def _platforms(data: Any, system: str, machine: str) -> Iterator[str]:
     if system == "Linux":
         libc = _text(data, "distro", "libc", "lib"), _text(data, "distro", "libc", "version")
-        yield from _linux_platforms(machine, *libc)
+        yield from linux_platforms(machine, *libc)
     elif system == "Darwin":
         version = _numbers(_text(data, "distro", "version")) or (11, 0)
         yield from mac_platforms(version, machine)
@@ -147,7 +147,7 @@ def _platforms(data: Any, system: str, machine: str) -> Iterator[str]:
         yield re.sub(r"[^a-z0-9]+", "_", f"{system}_{release}_{machine}".lower())
 
 
-def _linux_platforms(machine: str, libc: str, libc_version: str) -> Iterator[str]:
+def linux_platforms(machine: str, libc: str, libc_version: str) -> Iterator[str]:
     """Yield what runs with a libc; packaging has this for the running Python only."""
     yield f"linux_{machine}"
     # pip finds no libc but glibc: where it tells none, there is musl.

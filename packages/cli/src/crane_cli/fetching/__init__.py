@@ -1,0 +1,3 @@
+"""Filling the cache for work without the index: `crane prefetch`."""
+
+from __future__ import annotations
