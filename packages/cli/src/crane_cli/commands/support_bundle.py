@@ -19,12 +19,23 @@ Writes a zip archive that you may attach to a report: versions, what is register
 doctor says, the ends of the agents' logs, how much is cached, and which variables are set. Tokens,
 passwords and names of people are taken out; the names of indexes, hosts and projects are not.
 """
+EXAMPLES = """
+crane support-bundle                          crane-support-DATE.zip, in this folder
+crane support-bundle --no-network             without asking the index or the provider
+crane support-bundle --output report.zip      under this name
+"""
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = command(commands, "support-bundle", run, "write an archive for a report about crane")
-    parser.description = DESCRIPTION
+    parser = command(
+        commands,
+        "support-bundle",
+        run,
+        "write an archive for a report about crane",
+        EXAMPLES,
+        description=DESCRIPTION,
+    )
     parser.add_argument("--output", metavar="FILE", type=Path, help="must not be there yet")
     parser.add_argument(
         "--no-network", action="store_true", help="ask no index and no identity provider"
