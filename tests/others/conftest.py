@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from forward.rig import Site
-from run.conftest import ada, environments, machine, net, site
+from run.conftest import ada, machine, net, site
 from run.kit import Machine
 from support.tooling import UV, toolbox
 
-__all__ = ["ada", "environments", "machine", "needs", "net", "pips", "site", "toolbox"]
+__all__ = ["ada", "machine", "needs", "net", "pips", "site", "toolbox"]
 
 
 @pytest.fixture

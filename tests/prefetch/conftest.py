@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pdm.conftest import pdms
 from poetry.conftest import poetries
-from run.conftest import ada, environments, machine, make_environment, net, site
+from run.conftest import ada, machine, make_environment, net, site
 from run.kit import Machine, says
 from support.pips import register
 from support.tooling import UV
@@ -21,7 +21,7 @@ from support.tooling import UV
 from crane_devserver.faults import Fault
 
 __all__ = [
-    "ada", "environments", "machine", "make_environment", "net", "pdms", "poetries", "site",
+    "ada", "machine", "make_environment", "net", "pdms", "poetries", "site",
 ]  # fmt: skip
 
 

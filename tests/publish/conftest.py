@@ -9,13 +9,13 @@ import pytest
 from gateway.harness import Home, new_home
 from idp.oidc import Realm
 from publish.kit import WRITERS, Desk, desk_at
-from run.conftest import ada, environments, machine, net, site
+from run.conftest import ada, machine, net, site
 from support.tooling import toolbox
 from support.world import World, make_world
 
 from crane_devserver.behaviour import Behaviour
 
-__all__ = ["ada", "environments", "machine", "net", "site", "toolbox"]
+__all__ = ["ada", "machine", "net", "site", "toolbox"]
 
 
 @pytest.fixture

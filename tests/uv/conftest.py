@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from forward.rig import PRIVATE_HOST, Site
 from idp.oidc import Realm
-from run.conftest import environments, machine, net, site
+from run.conftest import machine, net, site
 from run.kit import Machine
 from support.pips import log_in
 from support.tooling import UV, TakesBasicToo, toolbox
 from support.world import User
 
-__all__ = ["ada", "environments", "machine", "net", "server", "site", "toolbox"]
+__all__ = ["ada", "machine", "net", "server", "site", "toolbox"]
 
 
 @pytest.fixture
