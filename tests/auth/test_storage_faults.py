@@ -77,20 +77,21 @@ def test_a_login_on_a_full_disk_keeps_the_old_session(realm: Realm, tmp_path: Pa
         at_desk(realm, disk, job)
 
 
-def test_a_full_disk_ends_a_refresh_with_an_error_not_with_a_loop(
-    realm: Realm, tmp_path: Path
-) -> None:
-    """The rotated token could not be kept, so it is not used; a new login mends it."""
+def test_a_full_disk_costs_no_login(realm: Realm, tmp_path: Path) -> None:
+    """What could not be kept is not asked for; a token that is good for a while yet is used."""
 
     async def job(desk: Desk) -> None:
         before = await desk.login()
         fill(desk.folder)
         with pytest.raises(DiskFull):
             await desk.broker.access_token(desk.index, rejected=before.tokens.access_token)
+        assert desk.refreshes == 0
+        desk.clock.offset = 299.0  # due for a refresh, for the last second
+        assert await desk.broker.access_token(desk.index) == before.tokens.access_token
         assert desk.session == before
         drain(desk.folder)
-        await desk.login()
-        assert (await desk.broker.access_token(desk.index)).reveal()
+        assert await desk.broker.access_token(desk.index) != before.tokens.access_token
+        assert desk.refreshes == 1
 
     with small_disk(tmp_path / "disk") as disk:
         at_desk(realm, disk, job)

@@ -36,6 +36,11 @@ def _explained(path: Path, error: OSError) -> StorageError:
         return DiskFull(
             f"no space left to write {path}", hint="free some space, then run the command again"
         )
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return NotWritable(
+            f"cannot open {path}: {reason}",
+            hint="end some programs, or raise the limit (ulimit -n), then run the command again",
+        )
     return NotWritable(
         f"cannot write {path}: {reason}",
         hint="make it writable for you, or set CRANE_HOME to another folder",
@@ -113,6 +118,20 @@ def write_new_private(path: Path, content: bytes) -> None:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+def require_room(path: Path, size: int) -> None:
+    """Raise what `write_private` would for a content of that size; nothing is changed.
+
+    For before a step that cannot be taken back, and whose outcome must be kept.
+    """
+    private_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    with storage_errors(path):
+        try:
+            _write_new(temporary, bytes(size), durable=True)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _write_new(path: Path, content: bytes, *, durable: bool) -> None:

@@ -14,7 +14,13 @@ from crane_core.auth.discovery import index_provider
 from crane_core.auth.endpoint import OAuthError, post_form
 from crane_core.auth.model import Session, session_key
 from crane_core.auth.tokens import read_identity, read_token_response
-from crane_core.errors import LoginError, LoginNeeded, ProviderAnswer, ProviderError
+from crane_core.errors import (
+    LoginError,
+    LoginNeeded,
+    ProviderAnswer,
+    ProviderError,
+    StorageError,
+)
 from crane_core.flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -34,9 +40,9 @@ class Broker:
     """Hands out access tokens.
 
     The protocol of a refresh, across tasks, threads and processes: lock; read again; if another
-    has refreshed meanwhile, use that; else refresh with the refresh token just read; write and
-    fsync; only then use. So no refresh token is used twice, and a crash loses at most the
-    answer under way, which ends in a new login.
+    has refreshed meanwhile, use that; else make sure that what comes can be kept; refresh with
+    the refresh token just read; write and fsync; only then use. So no refresh token is used
+    twice, and a crash loses at most the answer under way, which ends in a new login.
     """
 
     def __init__(self, context: AuthContext) -> None:
@@ -140,18 +146,19 @@ class Broker:
                 f"waiting for another crane process to refresh the login of {index.name}"
             )
 
-        async with self._store.lock(key, "refresh", timeout=REFRESH_LOCK_LIMIT, notice=waiting):
-            session = self._store.read(key)
-            if session is not None and self._usable(session.tokens, rejected):
-                return session
-            try:
+        try:
+            async with self._store.lock(key, "refresh", timeout=REFRESH_LOCK_LIMIT, notice=waiting):
+                session = self._store.read(key)
+                if session is not None and self._usable(session.tokens, rejected):
+                    return session
                 renewed = await self._renew(index, session)
-            except (LoginError, ProviderError):
-                if session is not None and self._still_good(session.tokens, rejected):
-                    return session  # due for a refresh, but good for a while yet
-                raise
-            self._store.write(key, renewed)
-            return renewed
+                self._store.write(key, renewed)
+                return renewed
+        except (LoginError, ProviderError, StorageError):
+            session = self._store.read(key)
+            if session is not None and self._still_good(session.tokens, rejected):
+                return session  # due for a refresh, but good for a while yet
+            raise
 
     def _still_good(self, tokens: TokenSet, rejected: Secret | None) -> bool:
         return tokens.access_token != rejected and tokens.is_valid(self._clock.now())
@@ -189,6 +196,8 @@ class Broker:
         if index.resource:
             form["resource"] = index.resource
         authentication = self._context.authentication(index, provider)
+        # It is used up once it is sent, and the next one must be kept.
+        self._store.require_writable(session_key(index))
         try:
             answer = await post_form(
                 self._context.client(index), provider.token_endpoint, form, authentication

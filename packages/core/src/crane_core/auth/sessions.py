@@ -103,6 +103,10 @@ class SessionStore:
         self.vault.write(key.digest, _encode(key, session))
         self._renew_mark(key)
 
+    def require_writable(self, key: SessionKey) -> None:
+        """Raise what a write would raise, for before a step whose outcome must be kept."""
+        self.vault.require_writable(key.digest)
+
     def delete(self, key: SessionKey) -> None:
         """Remove the session, if there is one."""
         self.vault.delete(key.digest)

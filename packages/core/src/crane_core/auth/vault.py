@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from crane_core.errors import ConfigBroken, NotWritable, UsageError
-from crane_core.files import read_private, storage_errors, write_private
+from crane_core.files import read_private, require_room, storage_errors, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +24,7 @@ KEYRING_SECONDS = 3.0
 # Windows keeps 2,560 bytes a credential, as UTF-16: half as many characters (CREDENTIALW).
 CHUNK = 1_200
 MOST_CHUNKS = 64
+ROOM = 16 << 10  # bytes; a login with three long tokens
 
 
 # Changes whenever a file that is replaced as a whole has changed.
@@ -44,6 +45,10 @@ class Vault(Protocol):
 
     def write(self, name: str, content: bytes) -> None:
         """Replace the document; after a crash the old or the new one is there, whole."""
+        ...
+
+    def require_writable(self, name: str) -> None:
+        """Raise what a write would raise, as far as can be known. Nothing is changed."""
         ...
 
     def delete(self, name: str) -> None:
@@ -79,6 +84,10 @@ class FileVault:
         """Replace the file."""
         write_private(self._folder / f"{name}.json", content)
 
+    def require_writable(self, name: str) -> None:
+        """Raise what a write would raise, of a document that is no longer than most."""
+        require_room(self._folder / f"{name}.json", ROOM)
+
     def delete(self, name: str) -> None:
         """Remove the file."""
         path = self._folder / f"{name}.json"
@@ -108,6 +117,9 @@ class MemoryVault:
     def write(self, name: str, content: bytes) -> None:
         """Keep the document."""
         self._documents[name] = content
+
+    def require_writable(self, name: str) -> None:
+        """Do nothing: there is room."""
 
     def delete(self, name: str) -> None:
         """Forget the document."""
@@ -160,6 +172,10 @@ class KeyringVault:
         self._set(name, f"{generation}:{len(parts)}")
         self._delete_parts(name, generation, start=len(parts))
         self._delete_parts(name, before)
+
+    def require_writable(self, name: str) -> None:
+        """Make sure that the keyring answers; whether it takes anything, only a write tells."""
+        self._get(name)
 
     def delete(self, name: str) -> None:
         """Remove the parts, and those that a crash has left, then the head, which knows them."""
@@ -275,6 +291,10 @@ class RecordedVault:
     def write(self, name: str, content: bytes) -> None:
         """Replace the document at the place of now."""
         self.current.write(name, content)
+
+    def require_writable(self, name: str) -> None:
+        """Raise what a write at the place of now would raise."""
+        self.current.require_writable(name)
 
     def delete(self, name: str) -> None:
         """Remove the document at the place of now."""
