@@ -6,3 +6,14 @@ from __future__ import annotations
 def visible(text: str, *, instead: str = "?") -> str:
     """Return the text without control characters, which could rewrite a terminal."""
     return "".join(c if c.isprintable() else instead for c in text)
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a string that UTF-8 can say: JSON may hold half a pair (RFC 8259 §8.2)."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -212,7 +212,7 @@ def decode(content: bytes, name: str) -> str:
 def _decoded(content: bytes, encoding: str, name: str) -> str:
     try:
         return content.decode(encoding)
-    except (UnicodeDecodeError, LookupError):
+    except (UnicodeError, LookupError):  # of `undefined` and `idna` it is the wider one
         raise UsageError(
             f"{name} cannot be read as {encoding}", hint="save it as UTF-8, then try again"
         ) from None

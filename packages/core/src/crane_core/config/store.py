@@ -20,7 +20,7 @@ from crane_core.errors import (
 from crane_core.files import PRIVATE_FILE, private_folder, storage_errors, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LOCK_SECONDS = 10.0
@@ -55,41 +55,41 @@ class ConfigStore:
         with self._locked():
             text = self._text()
             configuration = self._parse(text)
-            document, tables = _document(text)
-            if replacing is not None and replacing != index.name:
-                configuration = configuration.without(replacing)
-                tables.pop(replacing, None)
+            gone = None if replacing == index.name else replacing
+            if gone is not None:
+                configuration = configuration.without(gone)
             taken = configuration.indexes.get(index.name)
             if taken is not None and index.name != replacing and taken.url != index.url:
                 raise UsageError(
                     f"{index.name} names {taken.url} already", hint="choose another --name"
                 )
             wanted = configuration.with_index(index)
-            for other in wanted:
-                if other != configuration.indexes.get(other.name):
-                    _update(tables, other, configuration.indexes.get(other.name))
-            self._write(document, wanted)
+
+            def change(tables: Any) -> None:
+                if gone is not None:
+                    tables.pop(gone, None)
+                for other in wanted:
+                    if other != configuration.indexes.get(other.name):
+                        _update(tables, other, configuration.indexes.get(other.name))
+
+            self._write(text, wanted, change)
 
     def remove(self, name: str) -> None:
         """Take one index out."""
         with self._locked():
             text = self._text()
             wanted = self._parse(text).without(name)
-            document, tables = _document(text)
-            tables.pop(name, None)
-            self._write(document, wanted)
+            self._write(text, wanted, lambda tables: tables.pop(name, None))
 
-    def _write(self, document: Any, wanted: Configuration) -> None:
-        text = document.as_string()
+    def _write(self, text: str, wanted: Configuration, change: Callable[[Any], object]) -> None:
+        changed = _changed(text, change)
         try:
-            faithful = self._parse(text) == wanted
+            faithful = changed is not None and self._parse(changed) == wanted
         except ConfigBroken:
             faithful = False
-        if not faithful:
-            # Dotted keys and other rare forms that cannot be changed in place: written anew.
-            text = _anew(wanted)
         # A linked file, as from a folder of dotfiles, stays linked.
-        write_private(self.path.resolve(), text.encode())
+        content = changed if faithful and changed is not None else _anew(wanted)
+        write_private(self.path.resolve(), content.encode())
 
     def _text(self) -> str:
         with storage_errors(self.path):
@@ -181,6 +181,21 @@ def _line_of(text: str, name: str) -> int | None:
         if line.strip().startswith(headers):
             return number
     return None
+
+
+def _changed(text: str, change: Callable[[Any], object]) -> str | None:
+    """Return the text with its tables changed in place, None for the rare forms that cannot be.
+
+    Those are inline tables and dotted keys; they are written anew.
+    """
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document, tables = _document(text)
+        change(tables)
+        return str(document.as_string())
+    except (TOMLKitError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _document(text: str) -> tuple[Any, Any]:

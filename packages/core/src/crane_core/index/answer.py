@@ -6,13 +6,14 @@ The distinction decides whether another source may be asked, so it is made in th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from crane_core.errors import IndexBroken, IndexRefused, IndexUnreachable
 from crane_core.http import json_object
 from crane_core.index.page import HTML_TYPES, JSON_TYPE, ProjectPage, parse_html, parse_json
 from crane_core.index.page_html import in_utf8
+from crane_core.text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,8 +131,8 @@ def _crane_listing(answer: PageAnswer, data: dict[str, object], project: str) ->
     files = data.get("files")
     if not isinstance(files, list):
         raise IndexBroken(f"{answer.url} is no folder listing", hint="check the index URL")
-    names = [file.get("name") for file in files if isinstance(file, dict)]
-    links = "".join(f'<a href="{quote(name)}"></a>' for name in names if isinstance(name, str))
+    names: list[Any] = [file.get("name") for file in files if isinstance(file, dict)]
+    links = "".join(f'<a href="{quote(name)}"></a>' for name in names if is_text(name))
     return parse_html(f"<title>Links for</title>{links}".encode(), answer.url, project)
 
 

@@ -15,6 +15,7 @@ from crane_core.errors import IndexBroken, InvalidURL
 from crane_core.index.links import DISTRIBUTION_SUFFIXES, Links
 from crane_core.index.page_html import looks_like_index, read_html
 from crane_core.index.page_markup import METADATA_KEYS, core_metadata, write_html
+from crane_core.text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +121,7 @@ def _finite(text: str) -> float:
 
 def _file(file: dict[str, Any], links: Links) -> dict[str, Any]:
     filename, target, hashes = file["filename"], file["url"], file.get("hashes", {})
-    if not isinstance(filename, str) or not isinstance(target, str) or not isinstance(hashes, dict):
+    if not is_text(filename) or not is_text(target) or not isinstance(hashes, dict):
         raise TypeError("a file entry is malformed")
     changed: dict[str, Any] = {}
     if (url := links.url(target)) != target:

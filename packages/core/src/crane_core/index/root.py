@@ -16,6 +16,7 @@ from crane_core.index.links import DISTRIBUTION_SUFFIXES, Links
 from crane_core.index.page import HTML_TYPES, JSON_TYPE, strict_json
 from crane_core.index.page_html import in_utf8, looks_like_index, stated_version
 from crane_core.index.parsed import LONG_BYTES
+from crane_core.text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,7 +105,7 @@ def _named(answer: PageAnswer, entries: object) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         raise _no_root(answer)
     found = (entry for entry in entries if isinstance(entry, dict))
-    return [entry for entry in found if isinstance(entry.get("name"), str) and entry["name"]]
+    return [entry for entry in found if entry.get("name") and is_text(entry["name"])]
 
 
 def _from_html(answer: PageAnswer, root_url: str) -> RootPage:
