@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from crane_core.batches import Batches
 from crane_core.errors import DiskFull, NotWritable
-from crane_core.files import PRIVATE_FILE, private_folder
+from crane_core.files import PRIVATE_FILE, private_folder, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -178,8 +178,9 @@ def has_served(path: Path, index_url: str, project: str) -> bool:
 @contextlib.contextmanager
 def _errors(path: Path) -> Iterator[None]:
     try:
-        yield
-    except (sqlite3.Error, OSError) as error:
+        with storage_errors(path):
+            yield
+    except sqlite3.Error as error:
         if "full" in str(error):
             raise DiskFull(
                 f"no space left to write {path}", hint="free some space, then try again"
