@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 # In the order of `crane --help`; the modules have the same names, with `_` for `-`.
 COMMANDS = (
-    "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "publish", "serve",
-    "prefetch", "explain", "doctor", "support-bundle", "agent", "vault", "cache", "demo",
+    "setup", "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "publish",
+    "serve", "prefetch", "explain", "doctor", "support-bundle", "agent", "vault", "cache", "demo",
 )  # fmt: skip
 
 

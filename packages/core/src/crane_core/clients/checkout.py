@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 KEYS = ("index", "issuer", "client-id", "name")
 
 
-def claimed_index(table: Mapping[str, Any], configuration: Configuration) -> Index | None:
+WHERE = "[tool.crane] in pyproject.toml"
+
+
+def claimed_index(
+    table: Mapping[str, Any], configuration: Configuration, where: str = WHERE
+) -> Index | None:
     """Return the index that a checkout names, None if it is registered already.
 
     What is registered counts, whatever the checkout says of it. Raises `ConfigBroken` for what
@@ -28,13 +33,11 @@ def claimed_index(table: Mapping[str, Any], configuration: Configuration) -> Ind
     for key, value in table.items():
         if key not in KEYS or not isinstance(value, str) or not value:
             raise ConfigBroken(
-                f"[tool.crane] in pyproject.toml: {key} is not known there, or no text",
+                f"{where}: {key} is not known there, or no text",
                 hint=f"it has {', '.join(KEYS)}",
             )
     if missing := [key for key in ("index", "issuer") if key not in table]:
-        raise ConfigBroken(
-            f"[tool.crane] in pyproject.toml has no {missing[0]}", hint="add it, or take it out"
-        )
+        raise ConfigBroken(f"{where} has no {missing[0]}", hint="add it, or take it out")
     if configuration.match(table["index"]) is not None:
         return None
     return Index(
@@ -45,10 +48,10 @@ def claimed_index(table: Mapping[str, Any], configuration: Configuration) -> Ind
     )
 
 
-def question(index: Index) -> str:
+def question(index: Index, where: str = "pyproject.toml") -> str:
     """Return what a person has to agree to; both hosts are shown whole."""
     return (
-        f"pyproject.toml says that the index {index.url} wants a login at {index.issuer} "
+        f"{where} says that the index {index.url} wants a login at {index.issuer} "
         f"(client {index.client_id}). crane would log you in there, and send that login's token "
         "to the index. Do you trust both?"
     )

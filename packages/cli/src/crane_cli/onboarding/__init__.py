@@ -1,0 +1,3 @@
+"""The first run: `crane setup`."""
+
+from __future__ import annotations
