@@ -62,12 +62,19 @@ def run(*command: str, **variables: str) -> None:
 
 
 def check(*_: str) -> None:
-    """Lint, format check, types, layers."""
+    """Lint, format check, types, layers, and the documentation's site with its links."""
     setup()
     run("ruff", "check", ".")
     run("ruff", "format", "--check", ".")
     run("mypy")
     run("lint-imports")
+    run("python", "-m", "devtasks.docs", "--check")
+
+
+def docs(*arguments: str) -> None:
+    """Build the documentation's site in site/, with what the code says of itself."""
+    setup()
+    run("python", "-m", "devtasks.docs", *arguments)
 
 
 def prepare(program: str) -> str:
@@ -144,6 +151,7 @@ TASKS = {
     "bench": bench,
     "demo": demo,
     "build": build,
+    "docs": docs,
 }
 
 
