@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crane_core.clients.in_process import Way
     from poetry_plugin_crane.route import Route
 
+SMALL = 64 << 10  # bytes
 OURS = "crane: "  # how a reason begins that the gateway gives
 
 
@@ -108,9 +109,15 @@ class ThroughCrane(HTTPAdapter):
         proxy = way.proxy.reveal()
         proxies = {"http": proxy, "https": proxy}
         response = HTTPAdapter.send(self, request, stream, timeout, way.bundle, None, proxies)
-        if not stream:
+        if not stream or _is_small(response):
             _ = response.content  # an agent that ends in mid-body is one that does not answer
         return response
+
+
+def _is_small(response: Response) -> bool:
+    """Whether it is read at once, though as a stream: the end of a wheel, its metadata."""
+    length = response.headers.get("content-length", "")
+    return length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= SMALL
 
 
 def _broken(error: OSError) -> AgentTrouble:
