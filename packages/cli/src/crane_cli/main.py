@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from crane_cli.commands import modules_for
 from crane_core import __version__
-from crane_core.errors import CraneError, Interrupted
+from crane_core.errors import CraneError, Interrupted, system_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +59,26 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of our output has left, as with `| head`. What Python flushes at its end
         # must go somewhere (docs.python.org, "Note on SIGPIPE").
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        from crane_cli.result import show_error
+
+        exit_code = show_error(system_error(error), name, as_json=as_json)
+        try:
+            sys.stdout.flush()
+        except OSError:  # that is what has failed
+            _print_no_more()
+        return exit_code
     else:
         return exit_code
+
+
+def _print_no_more() -> None:
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:

@@ -51,6 +51,7 @@ pip uses 0-4 and 23 itself; `crane pip` hands its exit code through.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 from crane_core.text import visible
@@ -375,3 +376,15 @@ class Interrupted(CraneError):
 
     code = "interrupted"
     exit_code = 130
+
+
+def system_error(error: OSError) -> LocalError:
+    """Return what to say where the system fails in a place of which nobody has thought."""
+    hint = "crane --debug … shows more"
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        hint = "end some programs, or raise the limit (ulimit -n)"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "free some space, then run the command again"
+    reason = error.strerror or str(error)
+    where = f": {error.filename}" if error.filename else ""
+    return LocalError(f"the system says: {reason}{where}", hint=hint)

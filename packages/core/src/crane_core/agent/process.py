@@ -19,7 +19,7 @@ from crane_core.agent.runtime import Place, Runtime, places
 from crane_core.agent.start import CHANGED, READY, log_file
 from crane_core.clock import SystemClock
 from crane_core.config.store import ConfigStore
-from crane_core.errors import CraneError
+from crane_core.errors import CraneError, system_error
 from crane_core.secret import Secret
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def main() -> int:
     except CraneError as error:
         Log(SystemClock()).note(error.line)
         return error.exit_code
+    except OSError as error:
+        print(system_error(error).line, file=sys.stderr)  # noqa: T201 - the log
+        return 1
     return 0
 
 
