@@ -129,6 +129,35 @@ def bench(*arguments: str) -> None:
     run("python", "-m", "benchmarks", *arguments)
 
 
+def minutes_of(arguments: tuple[str, ...], usual: str) -> tuple[float, list[str]]:
+    """Return what `--minutes N` says, in seconds, and the other arguments."""
+    left = list(arguments)
+    if "--minutes" not in left:
+        return float(usual) * 60, left
+    place = left.index("--minutes")
+    return float(left[place + 1]) * 60, left[:place] + left[place + 2 :]
+
+
+def fuzz(*arguments: str) -> None:
+    """Feed all readers of foreign bytes for `--minutes` (10); what harms stays in the corpus."""
+    setup()
+    seconds, others = minutes_of(arguments, "10")
+    run("pytest", "-q", "-n", "0", "tests/fuzz", *others, FUZZ_SECONDS=str(seconds))
+
+
+def soak(*arguments: str) -> None:
+    """Run mixed clients for `--minutes` (10) while their agent is killed every 20 s; show counts.
+
+    There are 200, or as many as SOAK_CLIENTS says.
+    """
+    setup()
+    seconds, others = minutes_of(arguments, "10")
+    clients = os.environ.get("SOAK_CLIENTS", "200")
+    test = "tests/faults/test_killed_agents.py"
+    variables = {"SOAK_SECONDS": str(seconds), "SOAK_CLIENTS": clients}
+    run("pytest", "-q", "-s", "-n", "0", "--timeout", "0", test, *others, **variables)
+
+
 def demo(*arguments: str) -> None:
     """Run the main job on this machine: login, install from a protected index, PyPI fallback."""
     setup()
@@ -149,6 +178,8 @@ TASKS = {
     "test": test,
     "cover": cover,
     "bench": bench,
+    "fuzz": fuzz,
+    "soak": soak,
     "demo": demo,
     "build": build,
     "docs": docs,

@@ -99,7 +99,7 @@ def check_that_all_is_well(machine: Machine, realm: Realm, index: Index) -> None
     """Nothing is lost, and what failed before works now."""
     user = machine.user
     assert names(user) == {"python"}
-    assert not [path for path in user.home.rglob(".*.tmp")]
+    assert not list(user.home.rglob(".*.tmp"))
     expire(user)
     user.crane("token", check=True)
     assert [request.status for request in refreshes(realm)] == [200]

@@ -1,6 +1,7 @@
 """Many tools at once while their agent is killed again and again.
 
-`SOAK_RUNS=2000 pytest -s tests/faults/test_killed_agents.py` goes on for long, and shows counts.
+`python3 dev.py soak --minutes 10` goes on for long with 200 clients, or as many as SOAK_CLIENTS
+says; it kills the agent every 20 s, and shows counts.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ import hashlib
 import itertools
 import os
 import random
+import shutil
 import subprocess
 import threading
+import time
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,16 +23,19 @@ from pathlib import Path
 
 import pytest
 import uv
-from auth.stored import refreshes
+from auth.stored import assert_none_used_twice, refreshes
 from forward.rig import Site
 from idp.oidc import Realm
 from run.kit import Machine, kill
 from support.pips import NEWEST, RUNNING, Environments, Pip, log_in, register
 from support.world import CRANE, User
 
-RUNS = int(os.environ.get("SOAK_RUNS", "40"))
-AT_ONCE = 8
+RUNS = 40
+LONG = float(os.environ.get("SOAK_SECONDS", "0"))  # in place of a number of runs
+AT_ONCE = int(os.environ.get("SOAK_CLIENTS", "8"))
 RUNS_PER_KILL = 10
+SECONDS_PER_KILL = 20.0  # in the long run
+PATIENCE = 600.0 if LONG else 120.0  # seconds for one client; a busy machine has many
 SIZES = (1_000, 300_000, 3_000_000)
 # What a tool says, in its own words, of a proxy that is gone; or crane, of an agent.
 REASONS = (
@@ -50,29 +57,66 @@ class Soak:
     wrong: list[str] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=itertools.count)
     finished: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    began: float = field(default_factory=time.monotonic)
 
     def run(self, number: int) -> None:
         """Fetch one file with one tool, and look at what came."""
         name, digest = list(self.wheels.items())[number % len(self.wheels)]
-        project = name.partition("-")[0].replace("_", "-")
+        project = self.project(name)
         into = self.folder / str(number)
         into.mkdir()
-        tool, command = self.commands(name, project, into)[number // 3 % 3]
+        commands = self.commands(name, project, into)
+        tool, command = commands[number // len(self.wheels) % len(commands)]
         done = subprocess.run(
-            command, env=self.machine.user.environ, cwd=into, text=True, timeout=120,
+            command, env=self.machine.user.environ, cwd=into, text=True, timeout=PATIENCE,
             stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
         came = [hashlib.sha256(path.read_bytes()).hexdigest() for path in into.glob("*.whl")]
         said = f"{done.stdout}{done.stderr}"
         if done.returncode == 0:
             self.done[f"{tool}: good"] += 1
-            if tool != "uv" and came != [digest]:
+            right = {"uv": [], "token": []}.get(tool, [digest])
+            if came != right or (tool == "uv" and not self.has_installed(into, digest)):
                 self.wrong.append(f"{tool} {name} {came} {said}")
         else:
             self.done[f"{tool}: an error"] += 1
             if "Traceback" in said or not any(word in said.lower() for word in REASONS):
                 self.failures.append(f"{tool} {name} {done.returncode}\n{said}")
+        shutil.rmtree(into)
         self.finished.release()
+
+    def has_installed(self, into: Path, digest: str) -> bool:
+        """Whether uv has unpacked what is in the wheel with that digest."""
+        wheel = next(n for n, d in self.wheels.items() if d == digest)
+        with zipfile.ZipFile(self.machine.site.private / self.project(wheel) / wheel) as archive:
+            return all(
+                (into / "target" / name).read_bytes() == archive.read(name)
+                for name in archive.namelist()
+                if ".dist-info/" not in name
+            )
+
+    @staticmethod
+    def project(wheel: str) -> str:
+        return wheel.partition("-")[0].replace("_", "-")
+
+    def run_until(self, end: float) -> None:
+        """Be one client after the other."""
+        while time.monotonic() < end:
+            self.run(next(self.numbers))
+
+    @property
+    def errors(self) -> int:
+        """How many clients ended with a clear error."""
+        return sum(count for what, count in self.done.items() if "error" in what)
+
+    def report(self, killed: int) -> str:
+        """Return the counts."""
+        runs, took = sum(self.done.values()), time.monotonic() - self.began
+        kinds = ", ".join(f"{what} {count}" for what, count in sorted(self.done.items()))
+        return (
+            f"\n{runs} runs by {AT_ONCE} clients in {took:.0f} s, {killed} agents killed: {kinds}; "
+            f"unclear errors {len(self.failures)}, wrong bytes {len(self.wrong)}"
+        )
 
     def commands(self, name: str, project: str, into: Path) -> list[tuple[str, list[str]]]:
         url = f"{self.machine.site.index_url}"
@@ -83,6 +127,7 @@ class Soak:
             ("curl", [CRANE, "run", "--", *curl]),
             ("uv", [CRANE, "uv", *by_uv, "--no-cache", "--no-config", project]),
             ("pip", [CRANE, "pip", *pip, "--retries", "1", project]),
+            ("token", [CRANE, "token"]),
         ]
 
 
@@ -114,11 +159,14 @@ def soak(
 
 
 def killing(soak: Soak, stop: threading.Event, chance: random.Random) -> int:
-    """Kill the agents after every few runs, at once or while the next ones begin."""
+    """Kill the agents again and again, at once or while the next clients begin."""
     killed = 0
     while not stop.is_set():
-        for _ in range(RUNS_PER_KILL):
-            soak.finished.acquire()
+        if LONG:
+            stop.wait(SECONDS_PER_KILL)
+        else:
+            for _ in range(RUNS_PER_KILL):
+                soak.finished.acquire()
         if chance.random() < 0.5:
             soak.machine.user.crane("cache", "purge")
         for agent in soak.machine.agents():
@@ -133,7 +181,11 @@ def test_each_tool_ends_well_or_with_a_reason_and_no_login_is_lost(
     stop = threading.Event()
     with ThreadPoolExecutor(AT_ONCE + 1) as threads:
         killer = threads.submit(killing, soak, stop, random.Random(9))
-        running = [threads.submit(soak.run, number) for number in range(RUNS)]
+        if LONG:
+            end = time.monotonic() + LONG
+            running = [threads.submit(soak.run_until, end) for _ in range(AT_ONCE)]
+        else:
+            running = [threads.submit(soak.run, next(soak.numbers)) for _ in range(RUNS)]
         try:
             for one in running:
                 one.result()
@@ -142,15 +194,19 @@ def test_each_tool_ends_well_or_with_a_reason_and_no_login_is_lost(
             soak.finished.release(RUNS_PER_KILL)
         killed = killer.result()
 
-    print(f"\n{RUNS} runs, {killed} agents killed: {dict(sorted(soak.done.items()))}")
+    print(soak.report(killed))
     assert soak.wrong == []
     assert not soak.failures, "\n".join(soak.failures)
     assert killed >= 3
-    assert sum(count for what, count in soak.done.items() if "good" in what) > RUNS / 3
+    runs = sum(soak.done.values())
+    assert sum(count for what, count in soak.done.items() if "good" in what) > runs / 3
+    assert soak.done["token: good"] == sum(n for w, n in soak.done.items() if "token" in w)
     # Afterwards all is as before: nobody has to log in, and nothing had to be renewed.
     soak.machine.end_all()
-    for number in range(RUNS, RUNS + 9):
-        soak.run(number)
+    errors = soak.errors
+    for _ in range(9):
+        soak.run(next(soak.numbers))
     assert soak.wrong == []
-    assert sum(count for what, count in soak.done.items() if "error" in what) <= RUNS / 2
-    assert refreshes(realm) == []
+    assert soak.errors == errors
+    assert LONG or refreshes(realm) == []
+    assert_none_used_twice(realm)
