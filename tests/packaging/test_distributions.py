@@ -39,6 +39,9 @@ def test_sdist_and_wheel_are_complete_and_made_anew_they_are_the_same_bytes(
         wheel_names = archive.namelist()
     assert any(name.endswith("licenses/LICENSE") for name in wheel_names)
     assert any(name.endswith("py.typed") for name in wheel_names)
+    assert any(name.endswith("share/man/man1/crane.1") for name in wheel_names) is (
+        package == "cli"
+    )
     assert not [n for n in [*names, *wheel_names] if "__pycache__" in n or "/tests/" in n]
     assert {entry.mode for entry in entries if entry.isfile()} == {0o644}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from prefetch.conftest import Office, sha256
 from run.kit import says
@@ -9,6 +11,7 @@ from support.pips import register
 from support.world import CRANE, SECONDS
 
 from crane_devserver.faults import Fault
+from crane_devserver.wheels import make_wheel
 
 pexpect = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
 
@@ -78,3 +81,19 @@ def test_on_a_terminal_there_is_progress_and_ctrl_c_leaves_nothing_half_done(
     assert list(files.glob("*/*")) == []
     assert [file["sha256"] for file in office.prefetch(lock)["files"]] == [sha256(big)]
     assert [path.name for path in files.glob("*/*")] == [sha256(big)]
+
+    new = make_wheel(user.home / "dist", "firm-new", "1.0", size=300_000)
+    for command, shown, said in (
+        (["publish", str(new)], r"firm_new-1.0-py3-none-any.whl .*kB", "is published"),
+        (["cache", "purge"], r"purge .*[1-9]/\d", "removed [1-9] files? and"),
+    ):
+        child = pexpect.spawn(
+            CRANE, command, env={**user.environ, "TERM": "xterm", "NO_COLOR": "1"},
+            cwd=str(user.home), timeout=SECONDS, encoding="utf-8", dimensions=(40, 120),
+        )  # fmt: skip
+        child.expect(shown)
+        child.expect(said)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 0
+        assert not re.search(r"\x1b\[[0-9;]*3\dm", child.before)

@@ -74,7 +74,10 @@ def test_a_first_run_at_a_terminal_and_a_second_that_asks_nothing(
 
     shown, code = at_terminal(user, "setup", answers={url: world.index_url, trust: "y"})
     assert code == 0, shown
+    assert "\x1b[32m✓\x1b[0m python is registered now" in shown
+    shown = re.sub(r"\x1b\[\d+m", "", shown)
     assert f"sends its users to {user.issuer} to log in" in shown
+    assert re.search(r"waiting for you, (10:00|9:5\d) left", shown)
     for line in ("✓ python is registered now", "✓ logged in now as ada",
                  "✓ pip downloaded firm_lib-1.0-py3-none-any.whl from python",
                  "next:", "crane pip install PROJECT"):  # fmt: skip
@@ -82,9 +85,11 @@ def test_a_first_run_at_a_terminal_and_a_second_that_asks_nothing(
     assert "FAIL" not in shown
 
     before = user.config_file.read_bytes()
+    user.variables["NO_COLOR"] = "1"
     shown, code = at_terminal(user, "setup", answers={"[y/N]": "y", url: "x"})
     assert code == 0, shown
     assert "[y/N]" not in shown
+    assert "\x1b[" not in shown
     assert "✓ python is registered (" in shown
     assert "✓ logged in as ada" in shown
     assert user.config_file.read_bytes() == before

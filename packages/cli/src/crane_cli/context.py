@@ -98,4 +98,5 @@ async def ensure_login(here: Context, index: Index) -> None:
         try:
             await broker.access_token(index)
         except LoginNeeded:
-            await Login(parts).run(index)
+            async with here.prompt.waiting():
+                await Login(parts).run(index)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from rich.progress import Progress, ProgressColumn
 
@@ -56,13 +57,37 @@ def things_done(
         yield (lambda: progress.advance(task)), more
 
 
+@contextlib.contextmanager
+def steps_done(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something is of which nobody knows beforehand how much it is.
+
+    Yields what is told how many are done, and of how many.
+    """
+    if not is_shown():
+        yield lambda *_: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
+    with _bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 def is_shown() -> bool:
-    """Whether a person sees what is written on standard error."""
-    return sys.stderr.isatty()
+    """Whether a person sees what moves on standard error."""
+    return is_moving(sys.stderr, os.environ)
+
+
+def is_moving(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a line on this stream can be written over: a terminal that is not a dumb one."""
+    return stream.isatty() and environ.get("TERM") != "dumb"
 
 
 def _bar(*columns: ProgressColumn) -> Progress:
     from rich.console import Console
     from rich.progress import Progress
 
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    from crane_cli.colours import has_colours
+
+    plain = not has_colours(sys.stderr, os.environ)
+    return Progress(*columns, console=Console(stderr=True, no_color=plain), transient=True)

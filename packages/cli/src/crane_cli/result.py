@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,9 @@ def show(result: Result, command: str, *, as_json: bool) -> int:
     if as_json:
         _print_envelope(command, result.exit_code, result.data, [])
     elif result.text:
-        print(result.text)
+        from crane_cli.colours import with_marks
+
+        print(with_marks(result.text, sys.stdout, os.environ))
     return result.exit_code
 
 

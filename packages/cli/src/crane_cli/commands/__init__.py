@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     "setup", "index", "login", "logout", "status", "token", "pip", "uv", "run", "env", "publish",
     "serve", "prefetch", "explain", "doctor", "support-bundle", "agent", "vault", "cache", "demo",
+    "completion", "man",
 )  # fmt: skip
 
 

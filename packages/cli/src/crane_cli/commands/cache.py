@@ -61,6 +61,7 @@ def run_info(args: argparse.Namespace, here: Context) -> Result:
 
 def run_purge(args: argparse.Namespace, here: Context) -> Result:
     """Remove pages and files, and say how much that was."""
+    from crane_cli.progress import steps_done
     from crane_core.cache.maintenance import purge
     from crane_core.cache.settings import show_size
     from crane_core.config.durations import parse_duration
@@ -69,8 +70,8 @@ def run_purge(args: argparse.Namespace, here: Context) -> Result:
     since = None
     if args.older is not None:
         since = here.clock.now() - parse_duration(args.older, "--older")
-    with _cache(here) as cache:
-        purged = purge(cache, prefix=prefix, unused_since=since)
+    with _cache(here) as cache, steps_done("purge") as told:
+        purged = purge(cache, prefix=prefix, unused_since=since, progress=told)
     text = f"removed {_counted(purged.files, purged.pages)}, {show_size(purged.size)}"
     return Result(text, asdict(purged))
 

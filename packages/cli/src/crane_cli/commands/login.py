@@ -128,4 +128,5 @@ async def _login(
                 pass
             else:
                 return broker.session(index), before is None
-        return await Login(parts, timeout=args.timeout).run(index), True
+        async with here.prompt.waiting(args.timeout):
+            return await Login(parts, timeout=args.timeout).run(index), True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,9 +120,10 @@ def _finish(
 
 
 def _say(here: Context, line: str) -> None:
+    from crane_cli.colours import with_marks
     from crane_core.text import visible
 
-    here.prompt.say(visible(line))
+    here.prompt.say(with_marks(visible(line), sys.stderr, here.environ))
 
 
 def _login(here: Context, index: Index) -> tuple[str | None, bool]:
@@ -140,7 +142,8 @@ async def _logged_in(here: Context, index: Index) -> tuple[str | None, bool]:
             await broker.access_token(index)
             is_new = False
         except LoginNeeded:
-            await Login(parts).run(index)
+            async with here.prompt.waiting():
+                await Login(parts).run(index)
             is_new = True
         session = broker.session(index)
         return session.tokens.account if session else None, is_new

@@ -13,7 +13,7 @@ from crane_core.files import storage_errors
 from crane_core.urls import origin_of, within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from crane_core.cache.store import Cache
@@ -81,8 +81,16 @@ def report(cache: Cache, indexes: Iterable[Index]) -> Report:
     return Report(len(files), len(pages), sum(files.values()), sum(pages.values()), tuple(shares))
 
 
-def purge(cache: Cache, *, prefix: str | None = None, unused_since: float | None = None) -> Purged:
+def purge(
+    cache: Cache,
+    *,
+    prefix: str | None = None,
+    unused_since: float | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Purged:
     """Remove what is below the URL `prefix` and was not used since then; None for no such limit.
+
+    `progress` is told how many entries are gone, and of how many.
 
     A file that another index has given, too, stays for that one. Gateways may run meanwhile: what
     they read stays readable for them. Raises a `StorageError`.
@@ -93,9 +101,12 @@ def purge(cache: Cache, *, prefix: str | None = None, unused_since: float | None
     wanted = _unused(cache, unused_since)
     if prefix is not None:
         wanted = _only_of(cache, prefix, wanted)
+    done = 0
     for step in entries.in_steps(wanted):
         with cache.database.transaction() as connection:
             entries.remove(connection, cache.folder, step)
+        done += len(step)
+        progress(done, len(wanted))
     _forget_contacts(cache, prefix, unused_since)
     size = sum(wanted.values()) + tidy(cache.folder / "spool")
     if prefix is None and unused_since is None:
