@@ -18,7 +18,11 @@ def test_another_wheels_metadata_is_told(desk: Desk, tmp_path: Path) -> None:
     assert not [event for event in desk.gate.events if event.problem]
 
     new = make_wheel(tmp_path / "new", "firm-lib", "1.0", requires=["new-dep"])
-    assert desk.upload(new).status_code == 200
+    done = desk.upload(new)
+    assert done.status_code == 200
+    # What twine shows with --verbose, and what crane publish prints.
+    for told in (done.reason_phrase, done.text):
+        assert "is published at python, but not its metadata (another one is there" in told
     (problem,) = [event.problem for event in desk.gate.events if event.problem]
     assert "another one is there, which is not this wheel's" in problem
     assert f"{new.name}.metadata); ask the index's administrators to remove it" in problem

@@ -172,8 +172,15 @@ async def machinery(
             offline=settings.offline,
         )
         publications = Publications(builder, pages, provenance)
-        publishing = _publishing(
-            upload_wires, tokens, builder, publications, monitor, paths, offline=settings.offline
+        courier = Courier(upload_wires.for_relay, tokens)
+        publishing = Publishing(
+            Kinds(courier),
+            CraneSink(courier, builder.folder_of, clock),
+            WarehouseSink(courier),
+            publications,
+            monitor,
+            paths.cache / "spool",  # beside the cache's own
+            settings.offline,
         )
         given_again = Counter()
         tools = Tools(
@@ -210,26 +217,6 @@ async def machinery(
             await warming
             cache.close()
             provenance.close()
-
-
-def _publishing(
-    wires: Transports,
-    tokens: SessionTokens,
-    builder: SourceBuilder,
-    publications: Publications,
-    observer: Observer,
-    paths: Paths,
-    *,
-    offline: bool,
-) -> Publishing:
-    courier = Courier(wires.for_relay, tokens)
-    folder = builder.folder_of
-    # Beside the cache's own.
-    spools = paths.cache / "spool"
-    return Publishing(
-        Kinds(courier), CraneSink(courier, folder), WarehouseSink(courier), publications, observer,
-        spools, offline,
-    )  # fmt: skip
 
 
 def _size_of(cache: Cache) -> CacheSize | None:

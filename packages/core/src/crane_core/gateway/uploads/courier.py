@@ -43,11 +43,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is at a file's URL: its size and digest, and whether it is how a file here begins."""
+    """What is at a file's URL: its size and digest, and whether it is how a file here begins.
+
+    If it `is_growing`, it was longer at each look.
+    """
 
     size: int
     sha256: str
     is_beginning: bool
+    is_growing: bool = False
 
 
 class Courier:

@@ -5,18 +5,23 @@ It says neither a digest nor whether the file is whole: so every file is read ba
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import re
 import secrets
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from crane_core.errors import CraneError
 from crane_core.gateway.answers import final_status
 from crane_core.gateway.own_metadata import SUFFIX
 from crane_core.gateway.responses import status_of
 from crane_core.gateway.uploads.form import head_of
+from crane_core.gateway.uploads.growing import settled
 from crane_core.gateway.uploads.messages import said
 from crane_core.gateway.uploads.refusal import FAILED, UNCERTAIN, Outcome, UploadRefused
 from crane_core.http import json_object
@@ -24,6 +29,7 @@ from crane_core.http import json_object
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from crane_core.clock import Clock
     from crane_core.config.model import Index
     from crane_core.gateway.uploads.courier import Courier, Found, Reply
     from crane_core.gateway.uploads.incoming import Incoming
@@ -33,18 +39,50 @@ if TYPE_CHECKING:
 LAYOUT = "{project}/{file}"  # at an upload-url; else where the project's page is
 _EXISTS = re.compile(r"already exists", re.IGNORECASE)
 ASK = "ask the index's administrators to remove it, then publish again"
+# Seconds. What a failure has left must not keep its tool waiting: the index may be gone.
+LEFT_SECONDS = 60.0
 
 
 class CraneSink:
     """Sends files to Crane servers. `folder` gives the URL of a project's folder, with a slash."""
 
-    def __init__(self, courier: Courier, folder: FindFolder) -> None:
+    def __init__(self, courier: Courier, folder: FindFolder, clock: Clock) -> None:
         self._courier = courier
         self._folder = folder
+        self._clock = clock
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def send(self, index: Index, incoming: Incoming) -> Outcome:
-        """Return what became of an upload. Raises a `CraneError` or `UploadRefused`."""
+        """Return what became of an upload. Raises a `CraneError` or `UploadRefused`.
+
+        A wheel's metadata are put beside it; it is published with them or without.
+        """
         url = await self._place(index, incoming)
+        async with self._alone(url, incoming):
+            outcome = await self._sent(index, url, incoming)
+            if not outcome.is_published:
+                return outcome
+            try:
+                problem = await self._add_metadata(index, url, incoming)
+            except CraneError as error:
+                problem = error.line
+        if problem is None:
+            return outcome
+        text = f"{outcome.text}, but not its metadata ({problem})"
+        return replace(outcome, text=text, problem=problem)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, url: str, incoming: Incoming) -> AsyncIterator[None]:
+        """Let nobody else here send to the same place: each would find a part of the other's."""
+        lock = self._locks.get(url)
+        if lock is None:
+            lock = self._locks[url] = asyncio.Lock()
+        if lock.locked():
+            await incoming.rest()  # its tool would see no progress for as long as the other's takes
+        async with lock:
+            yield
+
+    async def _sent(self, index: Index, url: str, incoming: Incoming) -> Outcome:
         try:
             reply = await self._post(index, url, incoming)
         except UploadRefused as refusal:
@@ -57,7 +95,7 @@ class CraneSink:
             raise UploadRefused(final_status(status_of(error)), f"{error.line}{rest}") from None
         return await self._outcome(index, url, incoming, reply)
 
-    async def add_metadata(self, index: Index, url: str, incoming: Incoming) -> str | None:
+    async def _add_metadata(self, index: Index, url: str, incoming: Incoming) -> str | None:
         """Put a wheel's METADATA beside it (PEP 658), so that resolvers need not have the wheel.
 
         Returns what is wrong; that the same is there already is nothing. Raises a `CraneError`.
@@ -74,11 +112,17 @@ class CraneSink:
         if reply.status != 200 and not (reply.status == 400 and _EXISTS.search(said(reply))):
             return f"HTTP {reply.status}: {said(reply)}"
         # What is there may be of a wheel that was removed: resolvers would believe it.
-        found = await self._courier.read_back(index, f"{url}{SUFFIX}", BytesIO(content))
-        if isinstance(found, int):
-            return f"it cannot be read back (HTTP {found})"
+        place = f"{url}{SUFFIX}"
+
+        async def look() -> Found | str:
+            found = await self._courier.read_back(index, place, BytesIO(content))
+            return f"HTTP {found}" if isinstance(found, int) else found
+
+        found = await settled(look, len(content), self._clock)
+        if isinstance(found, str):
+            return f"it cannot be read back: {found}"
         if found.sha256 != hashlib.sha256(content).hexdigest():
-            return f"another one is there, which is not this wheel's ({url}{SUFFIX}); {ASK}"
+            return f"another one is there, which is not this wheel's ({place}); {ASK}"
         return None
 
     async def _place(self, index: Index, incoming: Incoming) -> str:
@@ -188,7 +232,7 @@ class CraneSink:
         """Say what a refusal means: the same file is there, another one, or a part of ours."""
         await incoming.rest()  # to know whether it is the same
         name, digests = incoming.distribution.filename, incoming.digests
-        found = await self._read_back(index, url, incoming)
+        found = await self._settled(index, url, incoming)
         if isinstance(found, str):
             if _EXISTS.search(words):
                 words += f", but it cannot be read ({found})"
@@ -196,6 +240,9 @@ class CraneSink:
         if found.sha256 == digests["sha256"]:
             # As PyPI: the same file once more is no error.
             return Outcome(200, f"{name} is at {index.name} already, and is the same", url=url)
+        if found.is_growing:
+            return Outcome(UNCERTAIN, f"another upload of {name} is under way at {index.name}, and "
+                           "takes its time: publish again once that has ended")  # fmt: skip
         if found.is_beginning and found.size < incoming.received:
             return Outcome(UNCERTAIN, f"{index.name} did not take {name}{_part(url, found)}")
         return Outcome(
@@ -213,9 +260,19 @@ class CraneSink:
             return error.message
         return f"HTTP {found}" if isinstance(found, int) else found
 
+    async def _settled(self, index: Index, url: str, incoming: Incoming) -> Found | str:
+        """Return what is there, or why that is not known; if it is growing, what it becomes."""
+        return await settled(
+            lambda: self._read_back(index, url, incoming), incoming.received, self._clock
+        )
+
     async def _left(self, index: Index, url: str, incoming: Incoming) -> str:
         """Say whether an upload that broke off has left something that blocks the next one."""
-        found = await self._read_back(index, url, incoming)
+        try:
+            async with asyncio.timeout(LEFT_SECONDS):
+                found = await self._settled(index, url, incoming)
+        except TimeoutError:
+            return f"; whether a part of it is left at {url} could not be seen"
         if isinstance(found, str):
             return ""
         if incoming.is_checked and found.sha256 == incoming.digests["sha256"]:

@@ -117,7 +117,6 @@ class Publishing:
             await incoming.ready()
             if kind == CRANE:
                 outcome = await self.crane.send(index, incoming)
-                await self._add_metadata(index, incoming, outcome)
             else:
                 agent = header(request.scope, b"user-agent").decode("latin-1")
                 target = upload_target(index, url)
@@ -130,18 +129,6 @@ class Publishing:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(intake, DISCARD_SECONDS)
 
-    async def _add_metadata(self, index: Index, incoming: Incoming, outcome: Outcome) -> None:
-        """Add a wheel's metadata. The wheel is published with it or without."""
-        if not outcome.is_published or outcome.url is None:
-            return
-        try:
-            problem = await self.crane.add_metadata(index, outcome.url, incoming)
-        except CraneError as error:
-            problem = error.line
-        if problem is not None:
-            name = f"{incoming.distribution.filename}.metadata"
-            self.observer(Event("upload", name, problem=f"{index.name} did not take it: {problem}"))
-
     async def _note(self, index: Index, incoming: Incoming, outcome: Outcome) -> None:
         await incoming.rest()
         distribution, sha256 = incoming.distribution, incoming.digests["sha256"]
@@ -150,6 +137,9 @@ class Publishing:
         except StorageError as error:
             # The file is published all the same.
             self.observer(Event("upload", distribution.filename, problem=error.line))
+        if outcome.problem:
+            problem = f"it is published, but not its metadata: {outcome.problem}"
+            self.observer(Event("upload", distribution.filename, problem=problem))
         self.observer(Event("upload", distribution.filename, index.name, size=incoming.received))
 
 
@@ -172,7 +162,7 @@ async def _answer(request: Request, outcome: Outcome, *, closing: bool) -> None:
         reason = with_id(reason)
     # An answer without a body would end before ours (204, 205); one about a proxy is not for tools.
     status = 200 if outcome.is_published else {407: FAILED}.get(outcome.status, outcome.status)
-    if not outcome.is_published:
+    if not outcome.is_published or outcome.problem:
         request.connection.set_reason(reason)
     kind = outcome.content_type
     headers = {

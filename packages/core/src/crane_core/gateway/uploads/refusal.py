@@ -23,7 +23,8 @@ class Outcome:
     """What became of an upload.
 
     `text` is one line for people. `body` is the index's own answer where the tool may look into
-    it, else None. `url` is where the file is, where that is known.
+    it, else None. `url` is where the file is, where that is known. `problem` is what is wrong with
+    a file that is published all the same; the text says it, too.
     """
 
     status: int
@@ -31,6 +32,7 @@ class Outcome:
     body: bytes | None = None
     content_type: str = TEXT
     url: str | None = None
+    problem: str = ""
 
     @property
     def is_published(self) -> bool:
