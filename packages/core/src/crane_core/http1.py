@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from weakref import WeakSet
@@ -39,6 +40,8 @@ WATCH_SECONDS = 1.0
 # What aiohttp would add to a request that is not ours.
 OWN_HEADERS = ("accept", "accept-encoding", "content-type", "user-agent")
 DIRECT = Proxies()
+# The connections that a request was given.
+_GIVEN: ContextVar[list[asyncio.Transport]] = ContextVar("given")
 ERRORS = (aiohttp.ClientError, OSError, ValueError)
 
 
@@ -107,6 +110,8 @@ class Http1Client:
         """
         sent = CIMultiDict(headers)
         way = await self._way_to(url, sent)
+        given: list[asyncio.Transport] = []
+        reset = _GIVEN.set(given)
         try:
             answer = await self._session.request(
                 method,
@@ -117,8 +122,15 @@ class Http1Client:
                 skip_auto_headers=OWN_HEADERS,
                 **way,
             )
-        except ERRORS as error:
-            raise translated(error) from error
+        except BaseException as error:
+            # Closed alone, it would wait for ever until what is unsent has been taken.
+            for transport in given:
+                transport.abort()
+            if isinstance(error, ERRORS):
+                raise translated(error) from error
+            raise
+        finally:
+            _GIVEN.reset(reset)
         return _Http1Response(answer, url)
 
     async def _way_to(self, url: str, sent: MutableMapping[str, str]) -> dict[str, Any]:
@@ -181,6 +193,8 @@ class _Connector(aiohttp.TCPConnector):
             assert protocol is not None
             if protocol not in self._used or not protocol.should_close:
                 self._used.add(protocol)
+                if (given := _GIVEN.get(None)) is not None and connection.transport is not None:
+                    given.append(connection.transport)
                 return connection
             connection.close()
 

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 PAGE_LIMITS = TimeLimits(connect=6.0, read=10.0, pool=30.0)
 FILE_LIMITS = TimeLimits(connect=10.0, read=60.0, pool=300.0)
 # What an index does with a large file before it answers, as move it to its storage, takes minutes.
-UPLOAD_LIMITS = TimeLimits(connect=10.0, read=600.0, pool=60.0)
+# `write` is for 64 KiB: the slowest line moves them in that time.
+UPLOAD_LIMITS = TimeLimits(connect=10.0, read=600.0, write=120.0, pool=60.0)
 FILE_SECONDS = 30.0  # until a file begins to come
 
 
@@ -172,7 +173,7 @@ async def machinery(
             offline=settings.offline,
         )
         publications = Publications(builder, pages, provenance)
-        courier = Courier(upload_wires.for_relay, tokens)
+        courier = Courier(upload_wires.for_relay, tokens, UPLOAD_LIMITS.write)
         publishing = Publishing(
             Kinds(courier),
             CraneSink(courier, builder.folder_of, clock),

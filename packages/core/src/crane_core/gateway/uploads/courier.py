@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from crane_core.errors import IndexBroken, IndexRefused
 from crane_core.gateway.transports import discard
+from crane_core.gateway.uploads.progress import Progress
 from crane_core.gateway.upstream import has_control_characters, unreachable
 from crane_core.http import USER_AGENT, StreamError
 from crane_core.urls import origin_of
@@ -57,9 +58,11 @@ class Found:
 class Courier:
     """Sends requests to indexes. A token refused is refreshed once, and the request sent again."""
 
-    def __init__(self, find: FindTransport, tokens: TokenSource) -> None:
+    def __init__(self, find: FindTransport, tokens: TokenSource, stall_seconds: float) -> None:
+        """`stall_seconds` is how long an index may take nothing of what it is sent."""
         self._find = find
         self._tokens = tokens
+        self._stall_seconds = stall_seconds
 
     async def post(
         self, index: Index, url: str, headers: dict[str, str], body: Bytes, length: int | None
@@ -139,9 +142,10 @@ class Courier:
         if token is not None:
             sent["authorization"] = f"Bearer {token.reveal()}"
         wire = await self._find(origin_of(url), index.tls)
-        pieces = body() if body else None
         try:
-            answer = await wire.relay(method, url, list(sent.items()), pieces)
+            async with Progress(url, self._stall_seconds) as progress:
+                pieces = progress.over(body()) if body else None
+                answer = await wire.relay(method, url, list(sent.items()), pieces)
         except StreamError as error:
             raise unreachable(error, url) from error
         if has_control_characters(answer):
