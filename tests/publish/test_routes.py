@@ -142,4 +142,5 @@ def test_a_progress_bar_is_true(rig: Rig, app: Scripted, tmp_path: Path) -> None
     with client(rig, opened) as http:
         done = http.post(f"https://{UPLOADS}/legacy/", content=pieces(), headers=headers)
     assert done.status_code == 200, done.reason_phrase
-    assert 1 << 20 < seen[0] < 32 << 20
+    # What waits is 16 MiB of ours, and what the sockets of five processes take.
+    assert 1 << 20 < seen[0] < 48 << 20

@@ -104,7 +104,8 @@ def test_through_one_gateway(desk: Desk, same: Slow, other: Path) -> None:
     assert same.stored.read_bytes() == same.wheel.read_bytes()
     beside = same.stored.with_name(f"{same.wheel.name}.metadata")
     assert beside.read_bytes() == wheel_metadata(same.wheel)
-    assert [e.problem for e in desk.gate.events if e.problem] == [refused.text[7:-1]]
+    told = [f"{e.problem} (request {e.request})" for e in desk.gate.events if e.problem]
+    assert told == [refused.text[7:-1]]
 
 
 class Stepping(QuickClock):
