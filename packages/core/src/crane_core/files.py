@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from crane_core import platform
@@ -53,12 +54,31 @@ def private_folder(path: Path) -> Path:
     Raises `NotWritable` or `UnsafePermissions`.
     """
     with storage_errors(path):
+        # As far up as folders are crane's: `data/agents/KEY` lies the deepest.
+        for folder in (path.parent.parent, path.parent, path):
+            _refuse_link_of_others(folder)
         path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         status = path.stat()
         if platform.readable_by_others(status) and platform.owned_by_me(status):
             path.chmod(PRIVATE_FOLDER)
     require_private(path)
     return path
+
+
+def _refuse_link_of_others(path: Path) -> None:
+    """Raise `UnsafePermissions` where somebody else decides what we write into, or empty."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(status.st_mode) and not platform.owned_by_me_or_root(status):
+        raise _foreign(path)
+
+
+def _foreign(path: Path) -> UnsafePermissions:
+    return UnsafePermissions(
+        f"{path} belongs to another user", hint="remove it, or set CRANE_HOME elsewhere"
+    )
 
 
 def require_private(path: Path) -> None:
@@ -69,9 +89,7 @@ def require_private(path: Path) -> None:
 
 def _require_private(path: Path, status: os.stat_result) -> None:
     if not platform.owned_by_me(status):
-        raise UnsafePermissions(
-            f"{path} belongs to another user", hint="remove it, or set CRANE_HOME elsewhere"
-        )
+        raise _foreign(path)
     if platform.readable_by_others(status):
         # `chmod go=` keeps a folder's x bit for its owner; one line serves both kinds.
         raise UnsafePermissions(

@@ -106,6 +106,11 @@ def owned_by_me(status: os.stat_result) -> bool:
     return status.st_uid == os.geteuid()
 
 
+def owned_by_me_or_root(status: os.stat_result) -> bool:
+    """Whether nobody else owns the file than who may change anything of ours anyway."""
+    return owned_by_me(status) or status.st_uid == 0
+
+
 def is_running(pid: int) -> bool:
     """Whether a process of that number exists.
 

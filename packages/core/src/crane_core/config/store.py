@@ -99,8 +99,13 @@ class ConfigStore:
                 return ""
             with file:
                 status, content = os.fstat(file.fileno()), file.read()
+        # Who writes here decides where the next login goes.
+        if not platform.owned_by_me_or_root(status):
+            raise UnsafePermissions(
+                f"{self.path} belongs to another user",
+                hint="remove it, or set CRANE_HOME elsewhere",
+            )
         if platform.writable_by_others(status):
-            # Who writes here decides where the next login goes.
             raise UnsafePermissions(
                 f"{self.path} can be changed by other users", hint=f"run: chmod go-w '{self.path}'"
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from crane_core.batches import Batches
 from crane_core.errors import DiskFull, NotWritable
-from crane_core.files import PRIVATE_FILE, private_folder, storage_errors
+from crane_core.files import PRIVATE_FILE, private_folder, require_private, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,6 +80,8 @@ class SqliteProvenance:
         private_folder(path.parent)
         with _errors(self._path):
             path.touch(mode=PRIVATE_FILE)
+            # Who can change it decides which names may come from a public index.
+            require_private(path)
             self._writing = _Connection(path)
             # Many processes read while one writes, and a kill -9 leaves a readable file.
             self._writing.database.execute("PRAGMA journal_mode=WAL")
