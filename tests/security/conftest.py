@@ -1,7 +1,10 @@
-"""Fixtures of the attacks: those of the routes that are attacked."""
+"""Fixtures of the attacks: those of the routes and the tools that are attacked."""
 
 from __future__ import annotations
 
-from forward.conftest import home, rig
+from forward.conftest import environments, home, make_environment, rig
+from hatch.conftest import hatches
+from pdm.conftest import pdms
+from poetry.conftest import poetries
 
-__all__ = ["home", "rig"]
+__all__ = ["environments", "hatches", "home", "make_environment", "pdms", "poetries", "rig"]

@@ -30,6 +30,8 @@ _SEGMENT = r"[A-Za-z0-9](?:[A-Za-z0-9._~+-]++|%[0-9A-Fa-f]{2})*+"
 _RELATIVE = re.compile(rf"(/|(?:\.\./)*+)({_SEGMENT}(?:/{_SEGMENT})*+)", re.ASCII).fullmatch
 # RFC 3986 §2: what has a meaning of its own, and what is escaped already.
 _KEPT = "%/:?#[]@!$&'()*+,;=~"
+# What separates folders on some system, a drive, and what ends a name for C's functions.
+_PATH_LIKE = re.compile(r"[/\\:\x00-\x1f\x7f]").search
 _WHITE_SPACE = " \t\n\r\f"
 
 
@@ -74,6 +76,11 @@ def filename_in(url: str) -> str:
     path = url.partition("?")[0] if _AS_IT_IS(url) else urlsplit(url).path
     name = path.rpartition("/")[2]
     return unquote(name) if "%" in name else name
+
+
+def is_plain_name(filename: str) -> bool:
+    """Whether a file's name is one that a tool may take for a name in any of its folders."""
+    return not _PATH_LIKE(filename)
 
 
 def hashes_in(fragment: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from crane_core.errors import IndexBroken, InvalidURL
-from crane_core.index.links import DISTRIBUTION_SUFFIXES, Links
+from crane_core.index.links import DISTRIBUTION_SUFFIXES, Links, is_plain_name
+from crane_core.index.page_bounds import MOST_LINKS
 from crane_core.index.page_html import looks_like_index, read_html
 from crane_core.index.page_markup import METADATA_KEYS, core_metadata, write_html
 from crane_core.text import is_text
@@ -93,8 +94,7 @@ def parse_json(body: bytes, url: str) -> ProjectPage:
     try:
         document = strict_json(body)
         major = str(document["meta"]["api-version"]).split(".")[0]
-        links = Links(url)
-        files = [_file(file, links) for file in document["files"]]
+        files = _files(document["files"], Links(url))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidURL) as error:
         raise IndexBroken(f"{url} is no PEP 691 page ({type(error).__name__}: {error})") from None
     if major != "1":
@@ -117,6 +117,12 @@ def _finite(text: str) -> float:
         # It would be written as `Infinity`.
         raise ValueError(f"{text[:20]} is too large a number")
     return number
+
+
+def _files(files: list[dict[str, Any]], links: Links) -> list[dict[str, Any]]:
+    if len(files) > MOST_LINKS:
+        raise ValueError(f"more than {MOST_LINKS} files")
+    return [entry for file in files if is_plain_name((entry := _file(file, links))["filename"])]
 
 
 def _file(file: dict[str, Any], links: Links) -> dict[str, Any]:

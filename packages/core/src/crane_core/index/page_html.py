@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from crane_core.errors import IndexBroken, InvalidURL
-from crane_core.index.links import DISTRIBUTION_SUFFIXES, Links, filename_in, hashes_in
+from crane_core.index.links import (
+    DISTRIBUTION_SUFFIXES,
+    Links,
+    filename_in,
+    hashes_in,
+    is_plain_name,
+)
+from crane_core.index.page_bounds import why_unreadable
 from crane_core.urls import join
 
 if TYPE_CHECKING:
@@ -40,13 +47,15 @@ def read_html(body: bytes, url: str, project: str) -> tuple[dict[str, Any], str]
     """
     from selectolax.lexbor import LexborHTMLParser
 
+    if reason := why_unreadable(body):
+        raise IndexBroken(f"{url} is no index page: {reason}", hint="check the index URL")
     tree = LexborHTMLParser(body)
     links = list(_links(tree, _base_of(tree, url)))
     metadata_files = {name for name, _, _, _ in links if name.endswith(".metadata")}
     files = [
         _file(name, target, fragment, attributes, f"{name}.metadata" in metadata_files)
         for name, target, fragment, attributes in links
-        if name.endswith(DISTRIBUTION_SUFFIXES)
+        if name.endswith(DISTRIBUTION_SUFFIXES) and is_plain_name(name)
     ]
     if not files and not looks_like_index(tree, url):
         # Nothing would be worse than to take a maintenance page for *no versions*.

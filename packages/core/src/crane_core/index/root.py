@@ -14,6 +14,7 @@ from crane_core.errors import IndexBroken, IndexRefused, InvalidURL
 from crane_core.index.answer import PageAnswer, is_missing, refuse_login_page, require_ok
 from crane_core.index.links import DISTRIBUTION_SUFFIXES, Links
 from crane_core.index.page import HTML_TYPES, JSON_TYPE, strict_json
+from crane_core.index.page_bounds import why_unreadable
 from crane_core.index.page_html import in_utf8, looks_like_index, stated_version
 from crane_core.index.parsed import LONG_BYTES
 from crane_core.text import is_text
@@ -111,7 +112,11 @@ def _named(answer: PageAnswer, entries: object) -> list[dict[str, Any]]:
 def _from_html(answer: PageAnswer, root_url: str) -> RootPage:
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(in_utf8(answer.body, answer.content_type))
+    body = in_utf8(answer.body, answer.content_type)
+    # A listing may have any number of links.
+    if reason := why_unreadable(body, most_links=MAX_ROOT_BYTES):
+        raise IndexBroken(f"{answer.url} is no index page: {reason}", hint="check the index URL")
+    tree = LexborHTMLParser(body)
     if not looks_like_index(tree, answer.url):
         raise _no_root(answer)
     version = stated_version(tree)
