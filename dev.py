@@ -172,6 +172,30 @@ def build(*arguments: str) -> None:
     run("python", "-m", "devtasks.build", *arguments)
 
 
+def audit(*arguments: str) -> None:
+    """Ask PyPI's advisory database about every locked package; fails if it cannot be asked."""
+    setup()
+    run("python", "-m", "devtasks.audit", *arguments)
+
+
+def sbom(*arguments: str) -> None:
+    """Write what crane is made of, in CycloneDX."""
+    setup()
+    run("python", "-m", "devtasks.sbom", *arguments)
+
+
+def test_minimal(*arguments: str) -> None:
+    """Run a few tests with the oldest versions that crane says it works with."""
+    setup()
+    run("python", "-m", "devtasks.versions", "minimal", *arguments)
+
+
+def test_latest(*arguments: str) -> None:
+    """Run a few tests, or those that the arguments name, with the newest version of everything."""
+    setup()
+    run("python", "-m", "devtasks.versions", "latest", *arguments)
+
+
 TASKS = {
     "setup": setup,
     "check": check,
@@ -183,6 +207,10 @@ TASKS = {
     "demo": demo,
     "build": build,
     "docs": docs,
+    "audit": audit,
+    "sbom": sbom,
+    "test-minimal": test_minimal,
+    "test-latest": test_latest,
 }
 
 
