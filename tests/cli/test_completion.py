@@ -172,6 +172,10 @@ def test_options_mean_the_same_everywhere() -> None:
     # One takes a file of crane-pip's, the other one of pip's.
     odd = {flag: found for flag, found in meant.items() if len(found) > 1}
     assert odd == {}
+    without = {node.path for node in leaves() if ("--json",) not in {o.flags for o in node.options}}
+    assert without == {
+        "token", "pip", "uv", "run", "env", "serve", "demo", "completion", "man",
+    }  # fmt: skip
     for name in ("INDEX", "PROJECT", "FILE"):
         assert any(a.usage.strip("[]").startswith(name) for n in leaves() for a in n.arguments)
 

@@ -28,6 +28,20 @@ def test_what_cannot_be_had_is_said_and_the_rest_is_fetched(office: Office) -> N
         "firm-odd==1.0": "index-refused",
     }
     names = [office.write(f"{number}.txt", line) for number, line in enumerate(lines)]
+    odd = office.write(
+        "odd.lock",
+        'version = 1\n[[package]]\nname = "a/../\\u001b[31m"\nversion = "1"\n'
+        f'source = {{ registry = "{site.index_url}" }}\n'
+        '[[package]]\nname = "b"\nversion = "1"\nsource = { registry = "nothing://[" }\n'
+        '[[package]]\nname = "c"\nversion = "1"\nsource = { registry = "https://pypi.org/" }\n'
+        'wheels = [{ url = "git+https://\\u001b32m", hash = "sha256:0" }]\n',
+    )
+    done = user.crane("prefetch", odd)
+    assert done.returncode == 2, says(done)
+    assert "\x1b" not in done.stdout
+    assert "is no project's name" in done.stdout
+    assert "2 not at a registered index" in done.stdout
+    assert not [r.path for r in site.crane.requests if "/a/" in r.path]
 
     done = user.crane("prefetch", *names)
     assert done.returncode in {27, 31, 2, 21}, says(done)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  crane index register https://crane.example.com/python   find the login, remember the index
+  crane setup https://crane.example.com/python            all that a first install needs
   crane pip install our-package                           private index first, then PyPI
   crane run -- poetry lock                                any command, with the index's real URL
   crane serve https://crane.example.com/python            an index URL for any other tool

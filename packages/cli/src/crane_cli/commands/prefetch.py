@@ -127,12 +127,13 @@ def _ways(
 
 def _told(harvest: Harvest, what: str) -> Result:
     from crane_core.cache.settings import show_size
+    from crane_core.text import visible
 
     size = sum(file.size for file in harvest.fetched)
     count = len(harvest.fetched)
     lines = [f"{what}: {count} file{'s' * (count != 1)}, {show_size(size)}, fetched and compared"]
     if projects := sorted({one.project for one in harvest.elsewhere}):
-        shown = ", ".join(projects[:8]) + (" …" if len(projects) > 8 else "")
+        shown = visible(", ".join(projects[:8])) + (" …" if len(projects) > 8 else "")
         lines.append(f"{len(projects)} not at a registered index, so not crane's to fetch: {shown}")
     lines += [f"✗ {failure.error.line}" for failure in harvest.failures]
     data = {

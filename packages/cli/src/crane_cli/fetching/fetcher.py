@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Those of a fixed length, and of them what lock files have.
 ALGORITHMS = frozenset({"sha256", "sha224", "sha384", "sha512", "sha1", "md5", "blake2b"})
+# As PEP 503 normalises them: a lock is somebody else's word, and this goes into a URL.
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 DO_NOT = "do not install it; ask the index's administrators what has happened"
 
 
@@ -95,6 +98,8 @@ class Fetcher:
 
     async def _fetch(self, target: Target) -> None:
         wanted = target.wanted
+        if not NAME.fullmatch(wanted.project):
+            raise UsageError(f"{wanted.project[:80]!r} is no project's name")
         if not wanted.version and not wanted.files:
             raise UsageError(
                 f"{wanted.project} is not pinned to one version",

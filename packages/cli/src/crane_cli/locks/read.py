@@ -37,7 +37,7 @@ def read_lock(name: str, environ: Mapping[str, str]) -> list[Wanted]:
         raise broken(name, str(error)) from None
     try:
         return _read(path, document)
-    except (TypeError, AttributeError, KeyError) as error:
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
         raise broken(name, f"not as its tool writes it ({error})") from None
 
 
