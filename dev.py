@@ -196,6 +196,12 @@ def test_latest(*arguments: str) -> None:
     run("python", "-m", "devtasks.versions", "latest", *arguments)
 
 
+def release(*arguments: str) -> None:
+    """Make a release of the version that is named, but for its upload."""
+    setup()
+    run("python", "-m", "devtasks.release", *arguments)
+
+
 TASKS = {
     "setup": setup,
     "check": check,
@@ -211,6 +217,7 @@ TASKS = {
     "sbom": sbom,
     "test-minimal": test_minimal,
     "test-latest": test_latest,
+    "release": release,
 }
 
 

@@ -42,11 +42,13 @@ class Machine:
         return self.user.crane("run", "--", *command, **extra)
 
     @contextmanager
-    def start(self, *arguments: str, **extra: str) -> Iterator[subprocess.Popen[str]]:
+    def start(
+        self, *arguments: str, program: str = CRANE, **extra: str
+    ) -> Iterator[subprocess.Popen[str]]:
         """Start crane with a pipe at its input and output; it is killed at the end."""
         process = subprocess.Popen(
-            [CRANE, *arguments], env={**self.user.environ, **extra}, cwd=self.user.home, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [program, *arguments], env={**self.user.environ, **extra}, cwd=self.user.home,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         try:
             yield process

@@ -17,6 +17,7 @@ from run.kit import Machine
 from support.pips import log_in, register
 from support.workers import shared_folder
 
+from crane_core import __version__
 from crane_devserver.behaviour import CRANE
 from crane_devserver.faults import Fault
 
@@ -171,7 +172,7 @@ def test_tools_and_their_plugins(
 
     lines = doctor(ada, "python", PATH=with_poetry)
 
-    assert f"poetry {NEWEST} with poetry-plugin-crane 0.1.0" in only(lines, "good poetry")
+    assert f"poetry {NEWEST} with poetry-plugin-crane {__version__}" in only(lines, "good poetry")
     assert "has no plugin of crane" in only(doctor(ada, "python", PATH=str(here)), "warning pdm")
 
 

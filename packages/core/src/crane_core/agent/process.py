@@ -145,6 +145,7 @@ async def _live(paths: Paths, key: str) -> None:
             _end_on_signals(life, ended)
             place.write(runtime)
             _tell_starter(READY)
+            _import_the_rest()
             try:
                 await _until_left(paths, place, digest, registry, life, ended, task)
             finally:
@@ -240,6 +241,14 @@ async def _own_page(status: Status, observer: Observer, scope: dict[str, Any], s
     connection = scope["extensions"][EXTENSION]
     request = Request(scope, send, connection, None, FinishedAnswers(), observer)
     await send_own_page(request, status)
+
+
+def _import_the_rest() -> None:
+    """Have all of our code in memory, in a thread of its own, before an upgrade replaces it."""
+    from crane_core.agent.preload import SECONDS, import_all
+
+    loop = asyncio.get_running_loop()
+    loop.call_later(SECONDS, loop.run_in_executor, None, import_all)
 
 
 def _end_on_signals(life: Life, ended: asyncio.Event) -> None:
