@@ -10,11 +10,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
-from support.workshop import PACKAGES, ROOT, SCRIPTS, call, clean_environment
+from support.workshop import PACKAGES, ROOT, call, clean_environment
 
 DECISION = ROOT / "docs" / "decisions" / "0018-supply-chain.md"
 RELEASED = ("core", "cli", "devserver")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from forward.conftest import environments, home, make_environment, rig
+from forward.conftest import home, make_environment, rig
 from hatch.conftest import hatches
 from pdm.conftest import pdms
 from poetry.conftest import poetries
 
-__all__ = ["environments", "hatches", "home", "make_environment", "pdms", "poetries", "rig"]
+__all__ = ["hatches", "home", "make_environment", "pdms", "poetries", "rig"]

@@ -111,7 +111,7 @@ def crane_run_uv(office: Office, name: str, key: str) -> Outcome:
 def poetry_plugin(office: Office, name: str, key: str) -> Outcome:
     desk = Desk(office.machine, office.pypi, office.poetry, key)
     desk.write(name)
-    done = desk.poetry("lock")
+    done = desk.call("lock")
     lock = desk.project / "poetry.lock"
     found = {n: p["version"] for n, p in desk.locked.items()} if lock.exists() else {}
     return done, locked(lock, found)
@@ -120,7 +120,7 @@ def poetry_plugin(office: Office, name: str, key: str) -> Outcome:
 def pdm_plugin(office: Office, name: str, key: str) -> Outcome:
     desk = PdmDesk(office.machine, office.pypi, office.pdm, key)
     desk.write(name)
-    done = desk.pdm("lock")
+    done = desk.call("lock")
     lock = desk.project / "pdm.lock"
     return done, locked(lock, desk.versions if lock.exists() else {})
 
@@ -128,7 +128,7 @@ def pdm_plugin(office: Office, name: str, key: str) -> Outcome:
 def hatch_plugin(office: Office, name: str, key: str) -> Outcome:
     desk = HatchDesk(office.machine, office.pypi, office.hatch)
     desk.write(name, more='installer = "uv"')
-    done = desk.hatch("env", "create", **desk.indexes)
+    done = desk.call("env", "create", **desk.indexes)
     return done, desk.installed()
 
 
