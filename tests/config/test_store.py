@@ -12,6 +12,7 @@ import pytest
 from auth.disks import fill, make_read_only, small_disk
 from support.world import User
 
+from crane_core.config.durations import show_duration
 from crane_core.config.model import Index
 from crane_core.config.store import ConfigStore
 from crane_core.errors import ConfigBroken, DiskFull, NotWritable
@@ -315,3 +316,11 @@ def test_a_configuration_folder_below_a_file(tmp_path: Path) -> None:
         store.load()
     with pytest.raises(NotWritable):
         store.save(index("a"))
+
+
+def test_lengths_of_time_for_people() -> None:
+    shown = {
+        -1: "0 s", 59.9: "59 s", 60: "1 min", 3_599: "59 min", 3_600: "1 h", 3_665: "1 h 1 min",
+        86_400: "1 d", 8 * 86_400 + 7_200: "8 d 2 h",
+    }  # fmt: skip
+    assert {seconds: show_duration(seconds) for seconds in shown} == shown

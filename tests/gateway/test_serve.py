@@ -13,6 +13,7 @@ import pytest
 from gateway.harness import ROOT_PAGE, index_of
 from gateway.upstream import Flood, Scripted
 
+from crane_core.cache.settings import show_size
 from crane_devserver import Fault, serve_in_thread
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def test_each_answer_is_a_line_on_standard_error_without_any_token(
     assert two
     assert one[2] != two[2]
     assert one[1].endswith("from python")
-    assert two[1].endswith(f"from python, {path.stat().st_size:,} bytes")
+    assert two[1].endswith(f"from python, {show_size(path.stat().st_size)}")
     assert "answered HTTP 503" in failed
     assert session.tokens.access_token.reveal() not in everything
     assert "Traceback" not in everything

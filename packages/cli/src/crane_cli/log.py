@@ -8,6 +8,8 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from crane_core.cache.settings import show_size
+
 if TYPE_CHECKING:
     from crane_core.gateway.events import Event, Observer
 
@@ -25,7 +27,7 @@ def _write_text(event: Event) -> None:
     if event.outcome in {"hit", "stale"}:
         what += ", cached" if event.outcome == "hit" else ", stale: the index cannot be reached"
     if event.size:
-        what += f", {event.size:,} bytes"
+        what += f", {show_size(event.size)}"
     if event.request:
         what += f"  [{event.request}]"
     print(f"{stamp} {event.kind} {event.text}  {what}", file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command, command_group
 from crane_cli.result import Result
+from crane_core.config.durations import show_duration
 
 if TYPE_CHECKING:
     import argparse
@@ -58,16 +59,9 @@ def _line(status: dict[str, Any], now: float) -> str:
     if served:
         use = f"serves {', '.join(served)}"
     else:
-        use = f"idle for {_minutes(now - status['idle_since'])}"
-    since = _minutes(now - status["started_at"])
+        use = f"idle for {show_duration(now - status['idle_since'])}"
+    since = show_duration(now - status["started_at"])
     return f"crane {status['version']}, process {status['pid']}, up for {since}: {use}"
-
-
-def _minutes(seconds: float) -> str:
-    if seconds < 60:
-        return f"{max(0, seconds):.0f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def run_stop(_: argparse.Namespace, here: Context) -> Result:

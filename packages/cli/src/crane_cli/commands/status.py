@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_index, add_json, command
 from crane_cli.result import Result
+from crane_core.config.durations import show_duration
 from crane_core.config.model import none_registered
 
 if TYPE_CHECKING:
@@ -155,11 +156,4 @@ def _until(status: IndexStatus, now: float) -> str:
     if end is None:
         return "no end named"
     stamp = datetime.fromtimestamp(end, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-    return f"until {stamp} ({_duration(end - now)})"
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"
+    return f"until {stamp} ({show_duration(end - now)})"
