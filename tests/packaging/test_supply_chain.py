@@ -12,6 +12,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from support.workshop import PACKAGES, ROOT, call, clean_environment
 
 DECISION = ROOT / "docs" / "decisions" / "0018-supply-chain.md"
@@ -86,6 +87,35 @@ def test_the_sbom_names_all_that_users_install_and_is_the_same_each_time() -> No
     assert all(part["hashes"] for n in others for part in found[n]["externalReferences"])
     assert not {"pytest", "mypy", "pip-audit"} & set(found)
     assert call(*task, env=clean_environment(), cwd=ROOT) == text
+
+
+@pytest.mark.timeout(480)
+def test_the_lowest_versions_that_we_declare_can_be_had_and_work(tmp_path: Path) -> None:
+    """A bound that another dependency lifts is a version that nobody has ever tried."""
+    env = clean_environment() | {"PYTEST_DEBUG_TEMPROOT": str(tmp_path)}
+    venv = tmp_path / "minimal"
+    done = subprocess.run(
+        [sys.executable, "-m", "devtasks.versions", "minimal", "--into", venv], cwd=ROOT, env=env,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=450, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+    installed = dict(line.split("==") for line in (venv / "found.txt").read_text().splitlines())
+    wanted = [
+        (canonicalize_name(requirement.name), specifier.version)
+        for package in RELEASED
+        for requirement in map(Requirement, declared(package))
+        if requirement.marker is None or requirement.marker.evaluate()
+        for specifier in requirement.specifier
+        if specifier.operator == ">="
+    ]
+    assert len(wanted) > 25
+    lifted = [
+        f"{name} {lowest} is {installed[name]}"
+        for name, lowest in wanted
+        if Version(installed[name]) != Version(lowest)
+    ]
+    assert not lifted
 
 
 def test_an_audit_that_cannot_ask_says_so_in_a_line_and_fails(tmp_path: Path) -> None:
