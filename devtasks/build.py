@@ -33,8 +33,6 @@ def main() -> int:
     args = parser.parse_args()
     if unknown := [name for name in args.packages if name not in PACKAGES]:
         parser.error(f"no such package: {', '.join(unknown)}; there are {', '.join(PACKAGES)}")
-    # Backends make files of their own, and some take a file's mode as it is.
-    os.umask(0o022)
     epoch = int(os.environ.get(EPOCH) or _output("git", "log", "-1", "--format=%ct", cwd=ROOT))
     with tempfile.TemporaryDirectory(prefix="crane-build-") as folder:
         made = Path(folder, "made")
@@ -63,7 +61,7 @@ def _copy(package: Path, copy: Path, epoch: int) -> None:
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(package / name, target)
-        target.chmod(0o644)  # none of them is a program
+        target.chmod(0o644)  # none is a program, and pdm-backend takes the mode as it is
         os.utime(target, (epoch, epoch))
 
 

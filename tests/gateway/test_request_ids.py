@@ -105,6 +105,7 @@ def test_a_log_has_no_query_no_login_and_no_token_in_it(world: World, gate: Gate
     world.crane.faults.append(
         Fault("/python/one-lib/", status=302, headers=((b"location", signed.encode()),))
     )
+    world.crane.faults.append(Fault("/python/x.whl", status=400))
     gate.get("/python/files/python/one-lib/one_lib-1.0-py3-none-any.whl")
     gate.get(f"/python/files/python/x.whl?token={SECRET}")
     gate.get(f"/nowhere/at/all/eyJhbGciOiJSUzI1NiJ9.{SECRET}.{SECRET}?q={SECRET}")
@@ -112,6 +113,7 @@ def test_a_log_has_no_query_no_login_and_no_token_in_it(world: World, gate: Gate
 
     records = [json.dumps(event.record(0)) for event in gate.events]
     assert len(records) >= 4
+    assert [event for event in gate.events if SECRET in event.problem]  # as the tool was told it
     assert not [record for record in records if SECRET in record]
     assert json.loads(records[0]).keys() == {
         "time", "request", "kind", "what", "source", "outcome", "bytes", "problem",
