@@ -39,8 +39,8 @@ class Missing(Exception):
 
 
 @contextmanager
-def running_chromium() -> Iterator[Browser]:
-    """Start Chromium without a window, with files of its own. Raises `Missing`.
+def running_chromium(*flags: str) -> Iterator[Browser]:
+    """Start Chromium without a window, with files of its own and further flags. Raises `Missing`.
 
     Until it ends, nobody can `asyncio.run` in this thread: Playwright's loop is there.
     """
@@ -51,7 +51,7 @@ def running_chromium() -> Iterator[Browser]:
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         environ = {"PATH": ENVIRON.get("PATH", os.defpath), "HOME": home}
         browser = playwright.chromium.launch(
-            executable_path=program, args=FLAGS, env=environ, chromium_sandbox=False
+            executable_path=program, args=[*FLAGS, *flags], env=environ, chromium_sandbox=False
         )
         try:
             yield browser
