@@ -9,7 +9,8 @@ import sys
 from benchmarks import report, results
 from benchmarks.tools import Unavailable
 
-NAMES = ("start", "agent", "forward", "pages", "files", "memory", "resolution", "plugins")
+NAMES = ("start", "agent", "forward", "pages", "files", "memory", "resolution", "plugins",
+         "sustained")  # fmt: skip
 
 
 def main() -> int:

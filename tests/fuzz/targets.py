@@ -301,7 +301,7 @@ def header_values(data: bytes) -> None:
     text = data.decode("latin-1")
     first, _, second = text.partition("\n")
     for span in wanted_spans(first, 1_000) or []:
-        assert 0 <= span.first <= span.last < 1_000
+        assert 0 <= span.start < span.stop <= 1_000
     read_content_range(first)
     negotiate({"headers": [(b"accept", data)], "query_string": data})
     stored = StoredPage(URL, {"cache-control": first, "date": second, "expires": first}, b"", NOW)

@@ -122,7 +122,7 @@ class RequirementsRewriter:
         try:
             content = path.read_bytes()
             is_stream = not stat.S_ISREG(path.stat().st_mode)
-        except OSError:
+        except (OSError, ValueError):  # a name with a NUL is the second
             return name
         number = len(self._copies)
         lines = list(_logical_lines(decode(content, name)))
@@ -192,7 +192,12 @@ def _local_path(name: str) -> Path | None:
         from urllib.request import url2pathname  # brings http.client along
 
         return Path(url2pathname(urlsplit(name).path))
-    return None if "://" in name else Path(name).expanduser()
+    if "://" in name:
+        return None
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # there is no user of that name
+        return Path(name)
 
 
 def decode(content: bytes, name: str) -> str:
