@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/security/oauth.md", "docs/security/threat-model.md", "docs/providers.md")
+PAGES = (
+    "docs/security/oauth.md",
+    "docs/security/threat-model.md",
+    "docs/security/faults.md",
+    "docs/providers.md",
+)
 NAMED = re.compile(r"`([a-z_/]+\.py)(?:::(?:Test\w+::)?(test_\w+))?`")
 
 
