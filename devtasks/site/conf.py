@@ -20,7 +20,7 @@ html_theme = "furo"
 html_title = f"crane {release}"
 html_show_copyright = False
 html_copy_source = False
-# Pages are plain Markdown, which GitHub shows, too: headings are linked to by what GitHub calls them.
+# Pages are plain Markdown, which GitHub shows, too, and link to headings as GitHub calls them.
 myst_heading_anchors = 4
 
 # A code block in a language that its lexer does not like is shown as it is.
