@@ -115,6 +115,7 @@ class Answers:
 
     async def root(self, request: Request, name: str, private: PrivateIndex | None) -> None:
         """Answer with an index's list of projects."""
+        self._tools.publications.catch_up()
         try:
             root = await private.root() if private else None
         except CraneError as error:
@@ -134,6 +135,7 @@ class Answers:
         Returns what there is to be said of a missing one, with nothing sent.
         """
         self._note(name)
+        self._tools.publications.catch_up()
         try:
             async with asyncio.timeout(PAGE_SECONDS):
                 found = await self._ahead.page(name, project, self._tool(request))
@@ -196,6 +198,7 @@ class Answers:
     async def file(self, request: Request, url: str, index: Index) -> None:
         """Answer with a file of an index, or metadata of one."""
         name = filename_of(url)
+        self._tools.publications.catch_up()
         try:
             if name.endswith(f".whl{SUFFIX}") and await self._metadata(request, url, index):
                 return

@@ -34,6 +34,10 @@ class FileHashes:
         found = self._provenance.sha256_of(urls)
         return {url: sha256 for url, sha256 in found.items() if self._changed.get(url) != sha256}
 
+    def forget(self, url: str) -> None:
+        """Forget that a file has changed; for whoever knows why it has."""
+        self._changed.pop(url, None)
+
     def verify(self, url: str, index: Index, sha256: str, expected: str | None) -> None:
         """Remember the first hash; raise `StreamBroken` for any other one.
 

@@ -172,6 +172,10 @@ class FileStreamer:
         key = url, self._identity(index)
         await self._fetching.run(key, lambda: self._fetch_whole(url, index))
 
+    def forget(self, url: str) -> None:
+        """Forget that a file has changed: somebody has put another one there."""
+        self._hashes.forget(url)
+
     def arrivals(self, index: Index, project: str) -> int:
         """Return how many files of a project have come into the cache, by this gateway."""
         return self._arrivals.get((index.name, project), 0)

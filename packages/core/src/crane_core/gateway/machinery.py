@@ -172,7 +172,12 @@ async def machinery(
             CachedWheels(files),
             offline=settings.offline,
         )
-        publications = Publications(builder, pages, provenance)
+
+        def forget_file(url: str, index: Index) -> None:
+            files.forget(url)
+            metadata.forget(url, index)
+
+        publications = Publications(builder, pages, provenance, forget_file)
         courier = Courier(upload_wires.for_relay, tokens, UPLOAD_LIMITS.write)
         publishing = Publishing(
             Kinds(courier),

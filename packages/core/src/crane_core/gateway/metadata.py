@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from crane_core.cache.model import PUBLIC, PageKey, StoredPage
 from crane_core.errors import CraneError
 from crane_core.gateway.events import Event
-from crane_core.gateway.file_answers import filename_of
+from crane_core.gateway.file_answers import filename_of, project_of
 from crane_core.gateway.own_metadata import ListedFiles, OwnMetadata, stated_hash
 from crane_core.gateway.wheel_ends import WheelEnds
 from crane_core.index.page import core_metadata
@@ -161,6 +161,20 @@ class WheelMetadata:
             with contextlib.suppress(CraneError):
                 return await asyncio.shield(known.task)
         return None
+
+    def forget(self, url: str, index: Index) -> None:
+        """Forget all that is known of a wheel: there may be another one at its URL now."""
+        name = f"metadata:{url}"
+        for key in [key for key in self._answers if key.url == name]:
+            del self._answers[key]
+        if (identity := self._identity(index)) is not None:
+            self._store.remove(PageKey(name, identity))
+        for memory in (self._promised, self._without, self._failed):
+            memory.pop(url, None)
+        self._without.pop(_folder(url), None)
+        self._listed.forget(index, project_of(filename_of(url)))
+        # What a page says of it was written before.
+        self._generation += 1
 
     async def close(self) -> None:
         """Give up what is under way."""

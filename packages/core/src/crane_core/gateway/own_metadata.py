@@ -129,6 +129,10 @@ class ListedFiles:
         if len(self._pages) > MOST_PAGES:
             self._pages.popitem(last=False)
 
+    def forget(self, index: Index, project: str) -> None:
+        """Forget a page."""
+        self._pages.pop((index.name, project), None)
+
     def wheel(self, url: str, index: Index) -> dict[str, Any] | None:
         """Return what the index's page says of a wheel, None if no page was seen that names it."""
         page = self._pages.get((index.name, _project_of(filename_of(url))))

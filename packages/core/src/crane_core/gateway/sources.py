@@ -74,12 +74,20 @@ class SourceBuilder:
             private = self._for_uploads[index.name] = self.private(index)
         return await private.folder_of(project)
 
-    def forget(self, index: Index, project: str) -> list[str]:
-        """Let all sources forget what an index said of a project; returns the pages to forget."""
+    def indexes_at(self, prefix: str) -> list[Index]:
+        """Return the registered indexes with that `token_prefix` that were reached."""
+        return [index for index in self.reached.values() if index.token_prefix == prefix]
+
+    def forget(self, prefix: str, project: str) -> list[tuple[Index, str]]:
+        """Let all sources forget what the index with that `token_prefix` said of a project.
+
+        Returns the pages to forget, each with its index.
+        """
         for owner in list(self._owners):
             owner.forget(project)
-        made = [private for private in list(self._made) if private.index.name == index.name]
-        return list({url: None for private in made for url in private.forget(project)})
+        made = [private for private in list(self._made) if private.index.token_prefix == prefix]
+        found = [(private.index, url) for private in made for url in private.forget(project)]
+        return list({(index.name, url): (index, url) for index, url in found}.values())
 
     def public(self, url: str) -> PublicIndex:
         """Return an index without a login, by its canonical URL."""

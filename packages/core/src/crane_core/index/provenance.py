@@ -6,14 +6,14 @@ import contextlib
 import json
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from crane_core.batches import Batches
 from crane_core.errors import DiskFull, NotWritable
 from crane_core.files import PRIVATE_FILE, private_folder, require_private, storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -26,15 +26,39 @@ CREATE TABLE IF NOT EXISTS files (
     url TEXT NOT NULL PRIMARY KEY, index_url TEXT NOT NULL, project TEXT NOT NULL,
     sha256 TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS publications (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, index_url TEXT NOT NULL, project TEXT NOT NULL,
+    url TEXT NOT NULL
+);
 """
+# Each is news for a moment, to processes that are running then.
+MOST_PUBLICATIONS = 1000
 _SERVED = "SELECT 1 FROM projects WHERE index_url = ? AND project = ?"
 _HASHES = "SELECT url, sha256 FROM files WHERE url IN (SELECT value FROM json_each(?))"
 _RECORD_PROJECT = "INSERT OR IGNORE INTO projects VALUES (?, ?)"
 _RECORD_FILE = "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)"
 _REPLACE_FILE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)"
+_FILES = "SELECT url FROM files WHERE index_url = ? AND project = ?"
+_RECORD_PUBLICATION = "INSERT INTO publications (index_url, project, url) VALUES (?, ?, ?)"
+_FORGET_PUBLICATIONS = (
+    "DELETE FROM publications WHERE number <= (SELECT max(number) FROM publications) - ?"
+)
+_LAST_PUBLICATION = "SELECT coalesce(max(number), 0) FROM publications"
+_PUBLICATIONS = (
+    "SELECT number, index_url, project, url FROM publications WHERE number > ? ORDER BY number"
+)
 _HAS_PROJECTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'projects'"
 _RELEASE_FILES = "DELETE FROM files WHERE index_url = ? AND project = ? RETURNING 1"
 _RELEASE_PROJECT = "DELETE FROM projects WHERE index_url = ? AND project = ? RETURNING 1"
+
+
+class Publication(NamedTuple):
+    """A file that was put at an index; where the URL is not known, it is empty."""
+
+    number: int
+    index_url: str
+    project: str
+    url: str
 
 
 class Provenance(Protocol):
@@ -60,8 +84,23 @@ class Provenance(Protocol):
         """Remember a file's hash; the first one stays."""
         ...
 
-    def record_published(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
-        """Remember the hash of a file that this user has put there, whatever it was before."""
+    def record_published(self, hashes: Mapping[str, str], *, index_url: str, project: str) -> None:
+        """Remember that this user has put files there, with their hashes by URL.
+
+        Those count, whatever the files were before, and other processes get to know.
+        """
+        ...
+
+    def last_publication(self) -> int:
+        """Return the number of the last one that was remembered."""
+        ...
+
+    def published_since(self, number: int) -> list[Publication]:
+        """Return what was put there since, by whatever process."""
+        ...
+
+    def files_of(self, index_url: str, project: str) -> list[str]:
+        """Return the URLs of a project's files whose hashes are known."""
         ...
 
     def release(self, index_url: str, project: str) -> bool:
@@ -89,7 +128,7 @@ class SqliteProvenance:
             self._reading = _Connection(path)
             # One for the event loop, which is not to wait for what threads read.
             self._quick = _Connection(path)
-        self._changes: Batches[tuple[str, tuple[str, ...]]] = Batches(self._change)
+        self._changes: Batches[tuple[str, tuple[str | int, ...]]] = Batches(self._change)
 
     def close(self) -> None:
         """Release the file."""
@@ -119,9 +158,26 @@ class SqliteProvenance:
         """Remember a file's hash; the first one stays. For a thread."""
         self._changes.do((_RECORD_FILE, (url, index_url, project, sha256))).result()
 
-    def record_published(self, url: str, sha256: str, *, index_url: str, project: str) -> None:
-        """Remember the hash of a file that this user has put there. For a thread."""
-        self._changes.do((_REPLACE_FILE, (url, index_url, project, sha256))).result()
+    def record_published(self, hashes: Mapping[str, str], *, index_url: str, project: str) -> None:
+        """Remember files that this user has put there, and tell other processes. For a thread."""
+        for url, sha256 in hashes.items():
+            self._changes.do((_REPLACE_FILE, (url, index_url, project, sha256))).result()
+        for url in hashes or [""]:
+            self._changes.do((_RECORD_PUBLICATION, (index_url, project, url))).result()
+        self._changes.do((_FORGET_PUBLICATIONS, (MOST_PUBLICATIONS,))).result()
+
+    def last_publication(self) -> int:
+        """Return the number of the last one that was remembered."""
+        return int(self._rows(self._quick, _LAST_PUBLICATION)[0][0])
+
+    def published_since(self, number: int) -> list[Publication]:
+        """Return what was put there since; asked of the disk, in microseconds."""
+        found = self._rows(self._quick, _PUBLICATIONS, number)
+        return [Publication(int(n), index, project, url) for n, index, project, url in found]
+
+    def files_of(self, index_url: str, project: str) -> list[str]:
+        """Return the URLs of a project's files whose hashes are known."""
+        return [row[0] for row in self._rows(self._reading, _FILES, index_url, project)]
 
     def release(self, index_url: str, project: str) -> bool:
         """Forget a project and its files. Returns whether anything was known."""
@@ -130,11 +186,11 @@ class SqliteProvenance:
             + self._rows(self._writing, _RELEASE_PROJECT, index_url, project)
         )
 
-    def _rows(self, on: _Connection, statement: str, *values: str) -> list[tuple[str, ...]]:
+    def _rows(self, on: _Connection, statement: str, *values: str | int) -> list[tuple[str, ...]]:
         with _errors(self._path), on.lock:
             return on.database.execute(statement, values).fetchall()
 
-    def _change(self, changes: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    def _change(self, changes: Sequence[tuple[str, tuple[str | int, ...]]]) -> None:
         """Make changes in one transaction, so that many wait for the disk once."""
         with _errors(self._path), self._writing.lock:
             database = self._writing.database

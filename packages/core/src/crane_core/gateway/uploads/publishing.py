@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from crane_core.cache.spool import DiskSpool, tidy
 from crane_core.errors import CraneError, IndexUnreachable, StorageError
 from crane_core.gateway.answers import final_status
 from crane_core.gateway.events import Event
+from crane_core.gateway.own_metadata import SUFFIX
 from crane_core.gateway.passthrough import Body
 from crane_core.gateway.request_ids import with_id
 from crane_core.gateway.responses import header, send_bytes, status_of, to_ascii
@@ -131,9 +133,12 @@ class Publishing:
 
     async def _note(self, index: Index, incoming: Incoming, outcome: Outcome) -> None:
         await incoming.rest()
-        distribution, sha256 = incoming.distribution, incoming.digests["sha256"]
+        distribution, hashes = incoming.distribution, {"": incoming.digests["sha256"]}
+        if distribution.is_wheel and incoming.metadata is not None and not outcome.problem:
+            hashes[SUFFIX] = hashlib.sha256(incoming.metadata).hexdigest()
+        project, name = distribution.project, distribution.filename
         try:
-            await self.publications.note(index, distribution.project, outcome.url, sha256)
+            await self.publications.note(index, project, name, outcome.url, hashes)
         except StorageError as error:
             # The file is published all the same.
             self.observer(Event("upload", distribution.filename, problem=error.line))
