@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Admit = Callable[[Path, str, int], CachedFile]
 
+# Windows would write two bytes for each line end (docs.microsoft.com, _open).
+_BINARY = os.O_RDWR | getattr(os, "O_BINARY", 0)
+
 
 class DiskSpool:
     """A private file that its writer keeps locked, so that others see whether it lives.
@@ -85,7 +88,7 @@ def _new_file(folder: Path) -> tuple[Path, int]:
     while True:
         path = folder / f"{secrets.token_hex(8)}.part"
         # O_EXCL: never follow a link that somebody put there.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        descriptor = os.open(path, _BINARY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         if _hold(descriptor) and os.fstat(descriptor).st_nlink:
             return path, descriptor
         os.close(descriptor)  # somebody tidied it away before it was locked
@@ -102,7 +105,7 @@ def tidy(folder: Path) -> int:
 
 def _remove_if_dead(path: Path) -> int:
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, _BINARY)
     except OSError:
         return 0
     try:
