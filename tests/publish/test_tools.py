@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,17 @@ def test_publish(ada: Machine, toolbox: Toolbox, tool: Command) -> None:
             assert other.returncode != 0, says(other)
             assert "has another firm_new-1.1" in other.stderr, says(other)
 
+        if tool is twine:
+            make_wheel(project / "dist", "firm-new", "1.1", requires=["x"])
+            other = run(*served)
+            assert other.returncode != 0, says(other)
+            assert "crane: File already exists" in " ".join(says(other).split())
+            # Its own option for that it has for PyPI alone, and says so before it sends anything.
+            command, _ = tool(toolbox, project, *served)
+            skipping = says(ada.user.run(*command, "--skip-existing"))
+            assert "UnsupportedConfiguration" in skipping
+            assert "--skip-existing" in skipping
+
         fault = Fault("/python/", status=403, methods=frozenset({"POST"}))
         with ada.site.crane.faults.during(fault):
             write_project(project, "1.2")
@@ -134,3 +147,21 @@ def test_publish(ada: Machine, toolbox: Toolbox, tool: Command) -> None:
     shown = " ".join((refused.stdout + refused.stderr).split())
     assert "crane: python does not let you write firm-new" in shown, says(refused)
     assert "my-password" not in shown
+
+
+def test_attestations(ada: Machine, toolbox: Toolbox) -> None:
+    """As the tools send them to an index like PyPI, by its real URL."""
+    site, project = ada.site, ada.user.home / "project"
+    site.crane.behaviour = replace(site.crane.behaviour, legacy_uploads=True)
+    real = f"{site.index_url}/"
+    for number, tool in enumerate((twine, uv)):
+        write_project(project, f"1.{number}")
+        (wheel,) = dists(project)
+        wheel.with_name(f"{wheel.name}.publish.attestation").write_text('{"version": 1}')
+        command, variables = tool(toolbox, project, real)
+        extra = ("--attestations",) if tool is twine else ()
+        done = ada.user.run(CRANE, "run", "--", *command, *extra, **variables)
+        assert done.returncode == 0, says(done) + ada.log()
+        form = site.crane.forms[-1]
+        assert form.value("version") == f"1.{number}"
+        assert json.loads(form.value("attestations") or "[]") == [{"version": 1}]
