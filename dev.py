@@ -114,8 +114,8 @@ def everything(*pytest: str) -> None:
     missing = {marker: reason for marker, reason in reasons.items() if reason}
     chosen = " and ".join(f"not {marker}" for marker in missing)
     try:
-        # Tests wait a third of their time: for a process to start, for another one to answer.
-        workers = str((os.cpu_count() or 2) * 2)
+        # Tests wait almost half of their time: for a process to start, for another to answer.
+        workers = str((os.cpu_count() or 2) * 3)
         run(*pytest, "-n", workers, "--dist", "loadgroup", "-m", chosen)
     finally:
         # Last, so that nobody takes what was left out for passed.

@@ -476,18 +476,19 @@ def test_nobody_sees_a_secret(ada: Machine, realm: Realm) -> None:
                 continue
             for part in ("environ", "cmdline"):
                 try:
+                    parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
                     content = (folder / part).read_bytes()
                 except OSError:
                     continue
+                # What the command itself has started is as good as itself, and may end meanwhile.
+                whose = parent if parent == process.pid else int(folder.name)
                 for name, secret in secrets.items():
                     if secret.encode() in content:
-                        seen[name].append(int(folder.name))
+                        seen[name].append(whose)
         assert len(view) > 40
         assert seen["agent"] == []
         assert seen["token"] == []
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        assert set(seen["view"]) <= {process.pid, *map(int, children)}
-        assert process.pid in seen["view"]
+        assert set(seen["view"]) == {process.pid}
         process.communicate(timeout=LIMIT)
     written = b"".join(p.read_bytes() for p in ada.user.home.rglob("*") if p.is_file())
     assert view.encode() not in written
