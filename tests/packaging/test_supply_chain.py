@@ -111,10 +111,14 @@ def test_the_lowest_versions_that_we_declare_can_be_had_and_work(tmp_path: Path)
         if specifier.operator == ">="
     ]
     assert len(wanted) > 25
+    # Of two of our packages the higher one counts.
+    bounds: dict[str, Version] = {}
+    for name, lowest in wanted:
+        bounds[name] = max(Version(lowest), bounds.get(name, Version("0")))
     lifted = [
         f"{name} {lowest} is {installed[name]}"
-        for name, lowest in wanted
-        if Version(installed[name]) != Version(lowest)
+        for name, lowest in bounds.items()
+        if Version(installed[name]) != lowest
     ]
     assert not lifted
 
