@@ -160,11 +160,14 @@ class SqliteProvenance:
 
     def record_published(self, hashes: Mapping[str, str], *, index_url: str, project: str) -> None:
         """Remember files that this user has put there, and tell other processes. For a thread."""
-        for url, sha256 in hashes.items():
-            self._changes.do((_REPLACE_FILE, (url, index_url, project, sha256))).result()
-        for url in hashes or [""]:
-            self._changes.do((_RECORD_PUBLICATION, (index_url, project, url))).result()
-        self._changes.do((_FORGET_PUBLICATIONS, (MOST_PUBLICATIONS,))).result()
+        changes: list[tuple[str, tuple[str | int, ...]]] = [
+            *((_REPLACE_FILE, (url, index_url, project, h)) for url, h in hashes.items()),
+            *((_RECORD_PUBLICATION, (index_url, project, url)) for url in hashes or [""]),
+            (_FORGET_PUBLICATIONS, (MOST_PUBLICATIONS,)),
+        ]
+        # All are handed in before one is waited for: they share the disk's transactions.
+        for done in [self._changes.do(change) for change in changes]:
+            done.result()
 
     def last_publication(self) -> int:
         """Return the number of the last one that was remembered."""
