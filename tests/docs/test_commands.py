@@ -24,7 +24,8 @@ from pdm.kit import PdmDesk, Pdms
 from poetry.kit import NEWEST as POETRY
 from poetry.kit import Desk, Poetries
 from poetry.pypi import PyPI
-from support.desks import ToolDesk, machine_of, says
+from run.kit import says
+from support.desks import ToolDesk, machine_of
 from support.pips import log_in
 from support.workers import shared_folder
 from support.world import CRANE, User, World, make_world

@@ -133,7 +133,7 @@ class Soak:
 
 @pytest.fixture
 def soak(
-    site: Site, user: User, realm: Realm, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    site: Site, user: User, realm: Realm, tmp_path: Path, environments: Environments
 ) -> Iterator[Soak]:
     user.variables = {
         "HTTPS_PROXY": site.net.url(), "SSL_CERT_FILE": site.net.ca_file, "PIP_CERT": "",
@@ -143,10 +143,7 @@ def soak(
     index = site.index()
     register(user, index)
     log_in(user, realm, index)
-    base = tmp_path_factory.getbasetemp()
-    templates = (base.parent if "popen-gw" in base.name else base) / "pips"
-    templates.mkdir(exist_ok=True)
-    python = Environments(templates).make(tmp_path / "env", Pip(RUNNING, NEWEST))
+    python = environments.make(tmp_path / "env", Pip(RUNNING, NEWEST))
     wheels = {}
     for size in SIZES:
         wheel = site.add_private(f"firm-{size}", size=size)

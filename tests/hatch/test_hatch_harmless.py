@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from hatch.kit import NEWEST, VERSIONS, HatchDesk, Hatches
-from support.desks import says
+from run.kit import says
 from support.pips import interpreter
 
 each_version = pytest.mark.parametrize("version", VERSIONS)

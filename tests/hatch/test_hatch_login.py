@@ -6,7 +6,7 @@ import pexpect
 import pytest
 from hatch.kit import VERSIONS, HatchDesk
 from idp.oidc import Realm
-from support.desks import says
+from run.kit import says
 from support.pips import log_in
 
 each_version = pytest.mark.parametrize("version", VERSIONS)

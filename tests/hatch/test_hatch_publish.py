@@ -6,7 +6,7 @@ import pytest
 from forward.rig import PRIVATE_HOST
 from hatch.kit import VERSIONS, HatchDesk
 from idp.oidc import Realm
-from support.desks import says
+from run.kit import says
 from support.pips import log_in, register
 
 from crane_devserver.wheels import make_wheel

@@ -24,8 +24,8 @@ from idp.oidc import Realm
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from run.kit import Machine, until
-from support.desks import machine_of, says
+from run.kit import Machine, says, until
+from support.desks import machine_of
 from support.pips import log_in, register
 from support.tooling import UV, Toolbox, toolbox
 from support.workshop import ROOT, clean_environment

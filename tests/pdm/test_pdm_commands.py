@@ -13,7 +13,7 @@ import trustme
 from forward.rig import PRIVATE_HOST, PUBLIC_HOST
 from pdm.kit import VERSIONS, PdmDesk, source
 from poetry.kit import write_pages
-from support.desks import says
+from run.kit import says
 from support.pips import make_built_sdist
 
 from crane_devserver.behaviour import STATIC_INDEX

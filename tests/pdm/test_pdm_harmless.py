@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pdm.kit import NEWEST, VERSIONS, PdmDesk, Pdms
-from support.desks import says
+from run.kit import says
 from support.pips import interpreter
 
 each_version = pytest.mark.parametrize("version", VERSIONS)

@@ -7,7 +7,7 @@ import pytest
 from idp.oidc import Realm
 from pdm.kit import VERSIONS, PdmDesk
 from poetry.kit import write_pages
-from support.desks import says
+from run.kit import says
 from support.pips import log_in
 
 each_version = pytest.mark.parametrize("version", VERSIONS)

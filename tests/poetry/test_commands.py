@@ -7,7 +7,7 @@ import base64
 import pytest
 from forward.rig import PRIVATE_HOST
 from poetry.kit import VERSIONS, Desk, write_pages
-from support.desks import says
+from run.kit import says
 from support.pips import make_built_sdist
 
 from crane_devserver.behaviour import STATIC_INDEX

@@ -8,8 +8,7 @@ import threading
 
 import pytest
 from poetry.kit import NEWEST, VERSIONS, Desk, source
-from run.kit import kill, until
-from support.desks import says
+from run.kit import kill, says, until
 from support.pips import interpreter, register
 
 each_version = pytest.mark.parametrize("version", VERSIONS)

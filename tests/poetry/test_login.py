@@ -6,7 +6,7 @@ import pexpect
 import pytest
 from idp.oidc import Realm
 from poetry.kit import VERSIONS, Desk
-from support.desks import says
+from run.kit import says
 from support.pips import log_in
 
 

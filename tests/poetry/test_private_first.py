@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from poetry.kit import VERSIONS, Desk, source, write_pages
-from support.desks import says
+from run.kit import says
 
 PUBLIC_FIRST = "PyPI"
 EVIL = "9.0"

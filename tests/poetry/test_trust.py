@@ -5,7 +5,7 @@ from __future__ import annotations
 import pexpect
 import pytest
 from poetry.kit import VERSIONS, Desk
-from support.desks import says
+from run.kit import says
 
 from crane_core.config.store import ConfigStore
 

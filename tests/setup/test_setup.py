@@ -32,12 +32,9 @@ def setup(user: User, *arguments: str, code: int = 0, **extra: str) -> dict[str,
 
 
 @pytest.fixture
-def pip(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+def pip(environments: Environments, tmp_path: Path) -> Path:
     """Give an environment with pip."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "popen-gw" in base.name else base) / "pips"
-    folder.mkdir(exist_ok=True)
-    return Environments(folder).make(tmp_path / "env", Pip(RUNNING, NEWEST))
+    return environments.make(tmp_path / "env", Pip(RUNNING, NEWEST))
 
 
 def at_terminal(user: User, *arguments: str, answers: dict[str, str]) -> tuple[str, int]:

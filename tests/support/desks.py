@@ -19,7 +19,7 @@ import pexpect
 from filelock import FileLock
 from forward.rig import Site
 from poetry.pypi import PyPI
-from run.kit import Machine
+from run.kit import Machine, says
 
 from crane_devserver.wheels import make_wheel
 from support.workshop import SCRIPTS, Builder
@@ -192,8 +192,3 @@ def _is_a_seed(path: Path) -> bool:
     if path.suffix == ".pyc" or "virtualenv" in path.name:
         return True
     return any(part in ("pip", "setuptools") or part.startswith(SEEDS) for part in parts)
-
-
-def says(done: subprocess.CompletedProcess[str]) -> str:
-    """Return all that a command printed, for failures."""
-    return f"{done.args} {done.returncode}\n{done.stdout}\n{done.stderr}"

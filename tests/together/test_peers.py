@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from idp.oidc import Realm
-from support.desks import says
+from run.kit import says
 from support.pips import log_in
 from together.conftest import Tools
 
