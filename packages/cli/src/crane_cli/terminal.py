@@ -120,8 +120,8 @@ class TerminalPrompt(Person):
         return answer
 
     def _answer(self, question: str) -> str:
-        print(question, end="", file=sys.stderr, flush=True)
         with _interruptible():
+            print(question, end="", file=sys.stderr, flush=True)
             return sys.stdin.readline().strip()
 
     def show_qr_code(self, address: str) -> None:
