@@ -27,11 +27,19 @@ def programs(environment: Path) -> Path:
     return environment / ("Scripts" if os.name == "nt" else "bin")
 
 
-def call(*command: str | Path, **variables: str) -> None:
-    """Run a command in the root folder, and end with its exit code if it fails."""
+def surroundings(**variables: str) -> dict[str, str]:
+    """Return the environment of what we start."""
     environment = {**os.environ, **variables}
     # An active environment of the caller's is not ours to install into.
     environment.pop("VIRTUAL_ENV", None)
+    # Without bytecode every process of the tests would compile the same modules again.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
+def call(*command: str | Path, **variables: str) -> None:
+    """Run a command in the root folder, and end with its exit code if it fails."""
+    environment = surroundings(**variables)
     code = subprocess.call([str(part) for part in command], cwd=ROOT, env=environment)
     if code:
         sys.exit(code)
@@ -110,7 +118,11 @@ def cover(*_: str) -> None:
 
 def everything(*pytest: str) -> None:
     """Run all tests that can run here, and say which cannot."""
+    # Meanwhile, and once: compiled tests, which else each worker would compile for itself.
+    collect = [str(programs(ROOT / ".venv") / "pytest"), "--collect-only", "-qq"]
+    compiling = subprocess.Popen(collect, cwd=ROOT, stdout=subprocess.DEVNULL, env=surroundings())
     reasons = {marker: prepare(program) for marker, (_, program) in OPTIONAL.items()}
+    compiling.wait()
     missing = {marker: reason for marker, reason in reasons.items() if reason}
     chosen = " and ".join(f"not {marker}" for marker in missing)
     try:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from forward.net import Net, small_net
 from forward.rig import Site, make_site
+from gateway.harness import index_of
 from hypothesis import HealthCheck, settings
 from idp.oidc import Idp, Realm, start_idp
 from poetry.pypi import FILES, HOST, PyPI
-from support.pips import Environments, end_agents
+from support.pips import Environments, end_agents, log_in, register
 from support.workers import shared_folder
 from support.world import KEPT, User, World, make_world
 
@@ -79,16 +80,14 @@ def user(realm: Realm, tmp_path: Path) -> Iterator[User]:
 @pytest.fixture
 def registered(world: World, user: User) -> User:
     """Give a user who has registered the protected index, with the public one as fallback."""
-    user.crane(
-        "index", "register", world.index_url, "--yes", "--fallback", world.public_url, check=True
-    )
+    register(user, index_of(world))
     return user
 
 
 @pytest.fixture
-def logged_in(registered: User) -> User:
+def logged_in(registered: User, world: World) -> User:
     """Give a user who is logged in, too."""
-    registered.crane("login", check=True)
+    log_in(registered, world.realm, index_of(world))
     return registered
 
 

@@ -260,7 +260,7 @@ class Machine(RuleBasedStateMachine):
 
 TestStateMachine = Machine.TestCase
 TestStateMachine.settings = settings(
-    max_examples=200,
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],

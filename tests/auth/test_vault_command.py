@@ -226,6 +226,7 @@ def test_the_variable_counts_more_than_what_was_decided(registered: User) -> Non
 def test_a_decision_that_somebody_has_edited(logged_in: User, content: bytes, code: int) -> None:
     """Said in one line, with the file and what to do; nobody guesses where secrets are."""
     decision = logged_in.sessions.parent / "vault"
+    decision.touch(0o600)
     decision.write_bytes(content)
     for command in ("token", "status", "vault", "login", "logout")[: 5 if code else 1]:
         done = logged_in.crane(command)
@@ -239,6 +240,7 @@ def test_a_decision_that_somebody_has_edited(logged_in: User, content: bytes, co
 def test_a_decision_that_others_may_read_or_write(logged_in: User) -> None:
     """Whoever can change it could send the next login to another place: exit code 10."""
     decision = logged_in.sessions.parent / "vault"
+    decision.touch()
     decision.chmod(0o664)
     done = logged_in.crane("token")
     assert done.returncode == 10

@@ -24,6 +24,7 @@ from forward import raw
 from forward.net import Net
 from forward.rig import PRIVATE_HOST, UV, Rig, Site, forward
 from gateway.harness import Home
+from gateway.tools import until
 from support.pips import NEWEST, RUNNING, MakeEnvironment, Pip
 from support.workers import shared_folder
 
@@ -239,7 +240,7 @@ def test_every_client_gets_a_private_page(
     assert done.returncode != 0
     assert not site.crane.requests
     if client.name != "wget":  # GnuTLS leaves without a word
-        assert any("no TLS" in problem for problem in rig.problems())
+        until(lambda: any("no TLS" in problem for problem in rig.problems()), "a report of no TLS")
 
     rig.close(view)
     done = rig.run(view, *line, UV_HTTP_RETRIES="0")

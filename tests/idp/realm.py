@@ -99,6 +99,11 @@ class Realm:
         """The device authorization endpoint, for tests that register it by hand."""
         return f"{self.issuer}/device/auth"
 
+    @property
+    def revocation_url(self) -> str:
+        """The revocation endpoint (RFC 7009)."""
+        return f"{self.issuer}/token/revocation"
+
     def requests(
         self, endpoint: Endpoint | None = None, *, grant: str | None = None
     ) -> list[Request]:

@@ -53,8 +53,7 @@ class ToolEnvironments:
                 return programs
             self._builder.uv("venv", "--no-config", "--python", python, venv)
             self.install(
-                *requirements, *(self.wheels() if plugin else []), "--compile-bytecode",
-                "--python", programs / "python",
+                *requirements, *(self.wheels() if plugin else []), "--python", programs / "python"
             )  # fmt: skip
             if bare:
                 program = programs / bare[0]

@@ -204,6 +204,7 @@ def log_in(user: User, realm: Realm, *indexes: Index, account: str = "ada", age:
         token_endpoint=realm.token_url,
         issuer=realm.issuer,
         device_authorization_endpoint=realm.device_url,
+        revocation_endpoint=realm.revocation_url,
     )
     session = Session(read_token_response(answer, time.time() - age), provider)
     for index in indexes:
