@@ -237,9 +237,11 @@ def test_folders_as_they_are_spelled_there(desk: Desk, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "place"),
     [
+        ({"upload_layout": "{project}/{file}"}, "firm-lib/"),
         ({"upload_layout": "{file}"}, ""),
         ({"upload_layout": "simple/{project}/{file}"}, "simple/firm-lib/"),
         ({"simple": True}, "simple/firm-lib/"),
+        ({"simple": True, "upload_layout": "{project}/{file}"}, "firm-lib/"),
     ],
 )
 def test_layouts(

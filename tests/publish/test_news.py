@@ -14,7 +14,8 @@ from gateway.harness import Gate, Home
 from gateway.tools import PIP, until
 from poetry.kit import write_pages
 from publish.kit import Desk, desk_at, guard
-from support.world import World
+from support.serving import serving
+from support.world import User, World
 
 from crane_devserver.behaviour import STATIC_INDEX
 from crane_devserver.wheels import make_wheel, wheel_metadata
@@ -120,3 +121,20 @@ def test_a_new_version_is_news_to_every_gateway(desk: Desk, tmp_path: Path) -> N
         for _ in range(5):
             another.names("firm-lib")
         assert not desk.world.crane.requests
+
+
+def test_it_is_to_another_process(world: World, logged_in: User, tmp_path: Path) -> None:
+    """A `crane serve` that has just given the page out; the agent publishes."""
+    repositories = world.crane.repositories
+    repositories["python"] = replace(repositories["python"], cache_control="max-age=600")
+    world.add_private("firm-lib", "1.0")
+    write_pages(world.private)
+    page = world.private / "firm-lib" / "index.html"
+    wheel = make_wheel(tmp_path, "firm-lib", "1.1")
+    with serving(logged_in) as served, httpx2.Client(trust_env=False) as http:
+        url = f"{served.url}/python/simple/firm-lib/"
+        assert "firm_lib-1.0" in http.get(url).text
+        page.write_text(page.read_text() + f'<a href="{wheel.name}">{wheel.name}</a>')
+        assert wheel.name not in http.get(url).text, "it is not kept: it shows nothing"
+        logged_in.crane("publish", str(wheel), check=True)
+        assert wheel.name in http.get(url).text

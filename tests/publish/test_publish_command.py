@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+import shutil
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pexpect
+import pytest
+from auth.disks import small_disk
 from idp.oidc import Realm
-from run.kit import Machine, says
+from run.kit import LIMIT, Machine, says
 from support.pips import log_in, register
 from support.tooling import UV
 from support.world import CRANE, User, World
@@ -135,9 +142,79 @@ def test_a_failure_says_what_became_of_the_others(ada: Machine) -> None:
     assert done.stderr.endswith(f"--index-pages DIR; published: {late.name}\n")
 
 
-def test_without_a_login(machine: Machine) -> None:
-    done = machine.user.crane("publish", str(make_wheel(machine.user.home, "firm-new", "1.0")))
+@dataclass(frozen=True)
+class Held(Fault):
+    """A request that gets no answer for as long as its sender stays, and whose coming is known."""
+
+    came: threading.Event = field(default_factory=threading.Event)
+
+    def matches(self, method: str, path: str) -> bool:
+        """As any fault."""
+        is_it = super().matches(method, path)
+        if is_it:
+            self.came.set()
+        return is_it
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_does_too(ada: Machine, number: signal.Signals) -> None:
+    """And what was under way is not there: nobody finds a part of it."""
+    site, dist = ada.site, ada.user.home / "dist"
+    first, second, third = (make_wheel(dist, f"firm-{n}", "1.0", size=1 << 20) for n in "abc")
+    held = Held(f"/python/firm-b/{second.name}", delay_seconds=60, methods=frozenset({"POST"}))
+    with site.crane.faults.during(held), ada.start("publish", str(dist)) as process:
+        assert held.came.wait(LIMIT)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert said.endswith(
+        f"crane: interrupted while {second.name} was sent; run the command again: what is there "
+        f"already is let be; published: {first.name}; not sent: {third.name}\n"
+    )
+    done = ada.user.crane("publish", str(dist), check=True)
+    assert f"{first.name} is at python already, and is the same" in done.stdout, says(done)
+    assert (site.private / "firm-b" / second.name).read_bytes() == second.read_bytes()
+    assert (site.private / "firm-c" / third.name).exists()
+
+
+def test_two_at_once(ada: Machine) -> None:
+    """The same file is published by both, another one under its name by one of them."""
+    mine, other = (
+        make_wheel(ada.user.home / place, "firm-new", "1.0", size=20 << 20, requires=[place])
+        for place in ("mine", "other")
+    )
+    stored = ada.site.private / "firm-new" / mine.name
+    for wheels, codes in (((mine, mine), {0}), ((mine, other), {0, 36})):
+        with ExitStack() as stack:
+            started = [stack.enter_context(ada.start("publish", str(path))) for path in wheels]
+            said = [process.communicate(timeout=LIMIT)[0] for process in started]
+        assert {process.returncode for process in started} == codes, said
+        winner = wheels[[process.returncode for process in started].index(0)]
+        assert stored.read_bytes() == winner.read_bytes()
+        assert ("File already exists: python has another" in "".join(said)) == (len(codes) > 1)
+        shutil.rmtree(stored.parent)
+
+
+def test_a_full_disk(ada: Machine) -> None:
+    """Of this machine, where the file is put together; nothing is sent."""
+    wheel = make_wheel(ada.user.home / "dist", "firm-new", "1.0", size=1 << 20)
+    with small_disk(ada.user.home / ".cache", "256k") as disk:
+        done = ada.user.crane("publish", str(wheel))
+        assert (done.returncode, "no space left to write" in done.stderr) == (9, True), says(done)
+        assert not list(disk.rglob("*.part"))
+        ada.end_all()
+    assert not list(ada.site.private.rglob("*.whl"))
+
+
+def test_without_a_login(machine: Machine, realm: Realm) -> None:
+    wheel = make_wheel(machine.user.home, "firm-new", "1.0")
+    done = machine.user.crane("publish", str(wheel))
     assert done.returncode == 4, says(done)
+    log_in(machine.user, realm, machine.site.index(), age=3600)
+    realm.revoke_user("ada")
+    done = machine.user.crane("publish", str(wheel))
+    assert (done.returncode, "crane login python" in done.stderr) == (4, True), says(done)
+    assert not list(machine.site.private.rglob("*.whl"))
     assert not machine.site.crane.forms
 
 
@@ -208,6 +285,21 @@ def test_pages_for_a_static_index(ada: Machine, tmp_path: Path) -> None:
     ada.user.crane("publish", str(newest), "--index-pages", str(pages), check=True)
     names = {f["filename"] for f in parse_html(page.read_bytes(), "https://x/", "firm-new").files}
     assert names == {*files, newest.name}
+
+    # Whoever may read that folder without crane.
+    public = site.public / "firm-new"
+    shutil.copytree(site.private / "firm-new", public)
+    shutil.copy(page, public)
+    site.add_public("open-lib")
+    pip = (sys.executable, "-m", "pip", "download", "firm-new", "-i", site.public_url)
+    where = ("--cert", site.net.ca_file, "--no-cache-dir", "-d", "got")
+    done = ada.user.run(*pip, *where, check=True)
+    assert {p.name for p in (ada.user.home / "got").glob("firm*")} == {newest.name}, says(done)
+    asked = [r.path for r in site.public_server.requests if r.path.startswith("/simple/firm-new/")]
+    beside = f"/simple/firm-new/{newest.name}.metadata"
+    assert asked == ["/simple/firm-new/", beside, beside.removesuffix(".metadata")]
+    (public / newest.name).write_bytes(newest.read_bytes() + b"x")
+    assert "DO NOT MATCH THE HASHES" in ada.user.run(*pip, *where, "-d", "again").stderr
 
 
 def test_an_index_on_plain_http(world: World, logged_in: User) -> None:

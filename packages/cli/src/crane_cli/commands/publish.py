@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import add_json, command
 from crane_cli.result import Result
-from crane_core.errors import CraneError, NotPublished, NotRegistered, UsageError
+from crane_core.errors import CraneError, Interrupted, NotPublished, NotRegistered, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -98,18 +99,32 @@ def _published(told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _accounting(told: Sequence[dict[str, Any]], forms: Sequence[Form]) -> Iterator[None]:
-    """Add to any error which files are published all the same, and which were not sent."""
+    """Add to any error which files are published all the same, and which were not sent.
+
+    To an interruption, too: a job that is cancelled ends with SIGTERM, a person's with Ctrl-C.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except CraneError as error:
         # An error's answer has no data, with --json neither: its hint has to say it.
-        said = {
-            "published": [line["file"] for line in _published(told)],
-            "not sent": [form.path.name for form in forms[len(told) + 1 :]],
-        }
-        lists = [f"{what}: {', '.join(names)}" for what, names in said.items() if names]
-        error.hint = "; ".join([error.hint, *lists] if error.hint else lists)
+        error.hint = _account(told, forms, error.hint)
         raise
+    except KeyboardInterrupt:
+        under_way = "".join(f" while {form.path.name} was sent" for form in forms[len(told) :][:1])
+        hint = "run the command again: what is there already is let be"
+        raise Interrupted(f"interrupted{under_way}", hint=_account(told, forms, hint)) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _account(told: Sequence[dict[str, Any]], forms: Sequence[Form], hint: str) -> str:
+    said = {
+        "published": [line["file"] for line in _published(told)],
+        "not sent": [form.path.name for form in forms[len(told) + 1 :]],
+    }
+    lists = [f"{what}: {', '.join(names)}" for what, names in said.items() if names]
+    return "; ".join([hint, *lists] if hint else lists)
 
 
 def _write_pages(

@@ -11,6 +11,7 @@ import httpx2
 from crane_core.errors import (
     AgentTrouble,
     CraneError,
+    DiskFull,
     IndexRefused,
     IndexUnreachable,
     NotPublished,
@@ -97,4 +98,6 @@ def _error(status: int, text: str) -> CraneError:
         return IndexRefused(text)
     if status == 504:
         return IndexUnreachable(text)
+    if status == 507:
+        return DiskFull(text)
     return NotPublished(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crane_core.errors import CraneError, LoginError, ProviderError, SourceError
+from crane_core.errors import CraneError, DiskFull, LoginError, ProviderError, SourceError
 from crane_core.gateway.request_ids import with_id
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def status_of(error: CraneError) -> int:
         return error.http_status
     if isinstance(error, LoginError):
         return 403
+    if isinstance(error, DiskFull):
+        return 507  # RFC 4918 §11.5
     return 504 if isinstance(error, ProviderError) else 500
 
 
