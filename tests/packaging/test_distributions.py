@@ -16,11 +16,6 @@ from support.workshop import ROOT, SCRIPTS, Builder, build, call, clean_environm
 PACKAGES = ("core", "cli", "devserver", "poetry-plugin", "pdm-plugin", "hatch-plugin")
 
 
-@pytest.fixture(scope="session")
-def builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    return Builder(tmp_path_factory.mktemp("distributions"))
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_sdist_and_wheel_are_complete_and_made_anew_they_are_the_same_bytes(
     builder: Builder, package: str, tmp_path: Path
