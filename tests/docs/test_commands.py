@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -26,12 +28,13 @@ from poetry.kit import Desk, Poetries
 from poetry.pypi import PyPI
 from run.kit import says
 from support.desks import ToolDesk, machine_of
-from support.pips import log_in
+from support.pips import log_in, register
 from support.workers import shared_folder
 from support.world import CRANE, User, World, make_world
 
 import dev
 from crane_cli.main import parser
+from crane_devserver.repository import Repository
 from crane_devserver.wheels import make_wheel
 
 # What is not ours in the pages' blocks; a misspelt name is in none of both.
@@ -236,3 +239,87 @@ def test_a_tools_page(
 
         assert "our_private_package-1.0" in desk.installed()  # type: ignore[attr-defined]
         assert not any("our-private" in path for path, _ in pypi.seen)
+
+
+# --- the how-tos
+
+
+def steps(page: str, base: str) -> list[str]:
+    """Return a how-to's command lines for our server; nobody can be asked whom they trust."""
+    lines = [line.text for line in shown(ROOT / "docs" / "howto" / f"{page}.md")]
+    lines = [line for line in lines if not line.startswith("docker ")]
+    text = "\n".join(lines).replace(URL.rpartition("/")[0], base)
+    return re.sub(r"(crane index register \S+)(?!.*--yes)", r"\1 --yes", text).splitlines()
+
+
+def test_the_how_tos_of_several_indexes_offline_and_containers(
+    open_world: World, user: User
+) -> None:
+    """One after the other, by a user who logs in once."""
+    world = open_world
+    second = world.private.parent / "second"
+    make_wheel(second / "our-models", "our-models", "1.0")
+    everyone = frozenset({"everyone"})
+    world.crane.repositories["data-science"] = Repository("data-science", second, everyone)
+    venv, project = user.home / "venv", user.home / "project"
+    user.run(sys.executable, "-m", "venv", str(venv), check=True)
+    environ = {**user.environ, "VIRTUAL_ENV": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
+    project.mkdir()
+    (project / "requirements.txt").write_text("our-private-package\n")
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["our-models"]\n'
+        f'[[tool.uv.index]]\nurl = "{world.crane_url}/data-science"\ndefault = true\n'
+    )
+    lines = steps("several-indexes", world.crane_url)
+    lines.insert(2, "crane login && crane login data")
+    said = run("\n".join(lines), environ, project)
+    assert said.count("Successfully installed our-models-1.0") == 1
+    assert "Requirement already satisfied: our-models" in said
+    assert (project / "uv.lock").exists()
+
+    run("crane index set python --no-private", environ, project)
+    said = run("\n".join(steps("offline", world.crane_url)), environ, project)
+    assert "Successfully installed our-private-package-1.0" in said
+
+    run("\n".join(steps("containers", world.crane_url)), environ, project)
+    assert list((project / "wheels").glob("our_private_package-1.0-*"))
+    assert len((project / "token").read_text().split(".")) == 3
+
+
+def test_the_how_tos_of_jobs_and_of_crane_pip(open_world: World, user: User) -> None:
+    realm, world = open_world.realm, open_world
+    # The job's client is in no group.
+    repositories = world.crane.repositories
+    repositories["python"] = replace(repositories["python"], read_groups=None)
+    (user.home / "requirements.txt").write_text("our-private-package\n")
+    venv = user.home / "venv"
+    user.run(sys.executable, "-m", "venv", str(venv), check=True)
+    environ = {**user.environ, "VIRTUAL_ENV": str(venv)}
+    text = "\n".join(steps("ci", world.crane_url))
+    text = text.replace("my-job", realm.ci_client_id).replace("=…", f"={realm.ci_client_secret}")
+    assert "Successfully installed our-private-package-1.0" in run(text, environ, user.home)
+
+    servers = user.home / ".local" / "share" / "crane" / "python" / "servers.json"
+    servers.parent.mkdir(parents=True)
+    registration = {
+        "client_id": realm.client_id, "token_url": realm.token_url, "device_url": realm.device_url
+    }  # fmt: skip
+    servers.write_text(json.dumps({f"{world.crane_url}/other": registration}))
+    tokens = user.home / ".cache" / "crane" / "python" / "tokens.json"
+    tokens.parent.mkdir(parents=True, exist_ok=True)
+    tokens.write_text("{}")
+    run("\n".join(steps("crane-pip", world.crane_url)), environ, user.home)
+    assert f"{world.crane_url}/other" in run("crane index list", environ, user.home)
+
+
+def test_the_how_to_of_a_proxy(site: Site, user: User, realm: Realm) -> None:
+    site.add_private("our-private-package")
+    register(user, site.index())
+    log_in(user, realm, site.index())
+    with machine_of(user, site) as machine:
+        text = "\n".join(steps("proxy", site.crane_url))
+        text = text.replace("http://proxy.example.com:3128", site.net.url("ada:lovelace@"))
+        text = text.replace("/etc/ssl/firm.pem", site.net.ca_file)
+        said = run(text, machine.user.environ, user.home)
+    assert "✓" in said
