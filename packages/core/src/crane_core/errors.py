@@ -54,7 +54,10 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
-from crane_core.text import visible
+from crane_core.text import shortened, visible
+
+# Characters; a message names URLs and words of servers, and a hint what to write instead.
+LONGEST_PART = 800
 
 
 class CraneError(Exception):
@@ -73,9 +76,9 @@ class CraneError(Exception):
 
     @property
     def line(self) -> str:
-        """The message and the next step on one line."""
-        text = f"{self.message}; {self.hint}" if self.hint else self.message
-        return visible(" ".join(text.split()))
+        """The message and the next step on one line, whatever servers have put into them."""
+        parts = (" ".join(part.split()) for part in (self.message, self.hint) if part)
+        return visible("; ".join(shortened(part, LONGEST_PART) for part in parts))
 
 
 class UsageError(CraneError):
