@@ -184,6 +184,13 @@ def build(*arguments: str) -> None:
     run("python", "-m", "devtasks.build", *arguments)
 
 
+def pictures(*arguments: str) -> None:
+    """Make the pictures of the documentation anew, in a real terminal and a real browser."""
+    setup()
+    # The browser is found as the tests find theirs.
+    run("python", "-m", "devtasks.pictures", *arguments, PYTHONPATH=str(ROOT / "tests"))
+
+
 def audit(*arguments: str) -> None:
     """Ask PyPI's advisory database about every locked package; fails if it cannot be asked."""
     setup()
@@ -225,6 +232,7 @@ TASKS = {
     "demo": demo,
     "build": build,
     "docs": docs,
+    "pictures": pictures,
     "audit": audit,
     "sbom": sbom,
     "test-minimal": test_minimal,

@@ -169,7 +169,7 @@ def _next_steps(here: Context, index: Index, data: dict[str, Any]) -> list[str]:
         for entry in data["plugins"]
         if entry["state"] in {"present", "installed"}
     ]
-    steps += ["crane run -- COMMAND …   any other tool", "crane setup --team        for colleagues"]
+    steps += ["crane run -- COMMAND …   any other tool", "crane setup --team       for colleagues"]
     if data["test"] and data["test"]["state"] == "bad":
         steps.insert(0, f"crane doctor {index.name}   why the download failed")
     return steps
