@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from crane_core import platform
 from crane_core.errors import DiskFull, NotWritable, StorageError, UnsafePermissions
+from crane_core.sharing import patiently, remove, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,11 +109,11 @@ def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
     with storage_errors(path):
         try:
             _write_new(temporary, content, durable=durable)
-            temporary.replace(path)
+            replace(temporary, path)
             if durable:
                 platform.sync_folder(path.parent)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
             raise
 
 
@@ -134,7 +135,7 @@ def write_new_private(path: Path, content: bytes) -> None:
             require_absent(path)
             raise
         except BaseException:
-            path.unlink(missing_ok=True)
+            remove(path)
             raise
 
 
@@ -149,7 +150,7 @@ def require_room(path: Path, size: int) -> None:
         try:
             _write_new(temporary, bytes(size), durable=True)
         finally:
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
 
 
 def _write_new(path: Path, content: bytes, *, durable: bool) -> None:
@@ -169,7 +170,7 @@ def read_private(path: Path) -> bytes | None:
     """
     with storage_errors(path):
         try:
-            file = path.open("rb")
+            file = patiently(lambda: path.open("rb"))
         except FileNotFoundError:
             return None
         with file:

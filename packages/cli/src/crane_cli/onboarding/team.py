@@ -98,6 +98,8 @@ def _replace(path: Path, text: str) -> None:
     import os
     import tempfile
 
+    from crane_core.sharing import remove, replace
+
     target = path.resolve()
     with storage_errors(path):
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
@@ -107,7 +109,7 @@ def _replace(path: Path, text: str) -> None:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
             beside.chmod(mode)
-            beside.replace(target)
+            replace(beside, target)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            remove(beside)
             raise

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from crane_core import __version__
 from crane_core.files import storage_errors
 from crane_core.platform import machine_mark
+from crane_core.sharing import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,7 +87,7 @@ def _parts(paths: Paths, environ: Mapping[str, str]) -> Iterator[bytes]:
 def _content(paths: Paths) -> bytes:
     with storage_errors(paths.config_file):
         try:
-            return paths.config_file.read_bytes()
+            return patiently(paths.config_file.read_bytes)
         except FileNotFoundError:
             return b""
 

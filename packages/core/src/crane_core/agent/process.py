@@ -21,6 +21,7 @@ from crane_core.clock import SystemClock
 from crane_core.config.store import ConfigStore
 from crane_core.errors import CraneError, system_error
 from crane_core.secret import Secret
+from crane_core.sharing import remove
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -263,17 +264,17 @@ def _end_on_signals(life: Life, ended: asyncio.Event) -> None:
 
 def _forget(place: Place, runtime: Runtime) -> None:
     """Remove our runtime file, unless somebody is about to write another."""
-    for _ in _alone(place):
-        if place.read() == runtime:
-            place.file.unlink(missing_ok=True)
+    with _alone(place) as is_alone:
+        if is_alone and place.read() == runtime:
+            remove(place.file)
 
 
 def _sweep(paths: Paths, now: float) -> None:
     """Remove what agents of other keys have left behind that were killed."""
     for place in places(paths):
-        for _ in _alone(place):
-            if place.is_left_over(now) and place.clear(now):
-                place.file.unlink(missing_ok=True)
+        with _alone(place) as is_alone:
+            if is_alone and place.is_left_over(now) and place.clear(now):
+                remove(place.file)
 
 
 def _prune(paths: Paths, key: str, now: float) -> None:
@@ -291,8 +292,9 @@ def _prune(paths: Paths, key: str, now: float) -> None:
                 shutil.rmtree(lock.parent, ignore_errors=True)
 
 
-def _alone(place: Place) -> Iterator[None]:
-    """Yield once while nobody can start an agent at a place; not at all if somebody does.
+@contextlib.contextmanager
+def _alone(place: Place) -> Iterator[bool]:
+    """Keep others from starting an agent at a place; yields whether nobody does.
 
     What goes wrong meanwhile is left alone: it is found stale by whoever comes next.
     """
@@ -300,8 +302,14 @@ def _alone(place: Place) -> Iterator[None]:
 
     from crane_core.files import PRIVATE_FILE
 
-    with (
-        contextlib.suppress(Timeout, OSError, CraneError),
-        FileLock(place.lock_file, timeout=0, mode=PRIVATE_FILE),
-    ):
-        yield
+    lock = FileLock(place.lock_file, mode=PRIVATE_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        yield False
+        return
+    try:
+        with contextlib.suppress(OSError, CraneError):
+            yield True
+    finally:
+        lock.release()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from crane_core.files import private_folder, read_private, write_private
 from crane_core.platform import machine_mark, process_mark
 from crane_core.secret import Secret
+from crane_core.sharing import remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ class Place:
         """Remove all files of a view's child: their names begin with the view's."""
         with contextlib.suppress(OSError):
             for path in self.bundles.glob(f"{view}.*"):
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def read(self) -> Runtime | None:
         """Return what stands in the file, None if there is none, or none that we understand.
@@ -125,7 +126,7 @@ class Place:
         with contextlib.suppress(OSError):
             for left in self.bundles.iterdir():
                 if now - left.stat().st_mtime > CHILD_SECONDS:
-                    left.unlink(missing_ok=True)
+                    remove(left)
             return not any(self.bundles.iterdir())
         return True
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from crane_core.errors import ConfigBroken, NotWritable, UsageError
 from crane_core.files import read_private, require_room, storage_errors, write_private
+from crane_core.sharing import remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -92,11 +93,11 @@ class FileVault:
         """Remove the file."""
         path = self._folder / f"{name}.json"
         with storage_errors(path):
-            path.unlink(missing_ok=True)
+            remove(path)
             for temporary in self._folder.glob(
                 f".{name}.json.*.tmp"
             ):  # of a writer that was killed
-                temporary.unlink(missing_ok=True)
+                remove(temporary)
 
 
 class MemoryVault:

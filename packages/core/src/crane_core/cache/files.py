@@ -15,6 +15,7 @@ from crane_core.cache.model import CachedFile, FileRecord
 from crane_core.cache.spool import DiskSpool, tidy
 from crane_core.errors import NotWritable, StorageError
 from crane_core.files import PRIVATE_FOLDER, private_folder, storage_errors
+from crane_core.sharing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -165,7 +166,7 @@ class DiskFileStore:
             path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
             # No fsync: what a power cut leaves of it does not hash to its name, and is removed.
             self._intact[sha256] = _mark(spool.lstat())
-            spool.replace(path)
+            replace(spool, path)
         if path.exists() and not self._database.rows("SELECT 1 FROM entries WHERE name = ?", name):
             # Another process has made room just in between.
             self._adopt(name, size)

@@ -24,6 +24,7 @@ from crane_core.index.answer import Missing
 from crane_core.index.page import core_metadata
 from crane_core.index.source import PrivateIndex
 from crane_core.index.wheel_metadata import MAX_METADATA, dependencies_of
+from crane_core.sharing import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -94,7 +95,7 @@ class PageMaker:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f".{PAGE}.new")
             temporary.write_bytes(page.to_html())
-            temporary.replace(path)
+            replace(temporary, path)
         return path
 
     async def _page(self, url: str, limit: int, index: Index) -> Any:

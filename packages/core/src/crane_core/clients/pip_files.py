@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SYSTEM_FILE = "/etc/pip.conf"
+MAC_SYSTEM_FILE = "/Library/Application Support/pip/pip.conf"
 # pip's own command names that reach an index; what stands in `global` counts for all.
 SECTIONS = ("global", "install", "download", "wheel")
 
@@ -62,25 +63,46 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
     return {section: dict(parser.items(section)) for section in parser.sections()}
 
 
-def pip_files(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
-    """Yield where pip looks, what counts more later (pip's documentation, "Configuration")."""
-    if sys.platform == "win32":
-        yield Path(environ.get("PROGRAMDATA", r"C:\ProgramData"), "pip", "pip.ini")
-        yield home / "pip" / "pip.ini"
-        yield Path(environ.get("APPDATA", str(home)), "pip", "pip.ini")
-    else:
-        for folder in environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep):
-            yield Path(folder, "pip", "pip.conf")
-        yield Path(SYSTEM_FILE)
-        if sys.platform == "darwin":
-            yield Path("/Library/Application Support/pip/pip.conf")
-        yield home / ".pip" / "pip.conf"
-        mac = home / "Library" / "Application Support" / "pip"
-        if sys.platform == "darwin" and mac.is_dir():
-            yield mac / "pip.conf"
-        else:
-            yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config", "pip", "pip.conf")
+def pip_files(
+    environ: Mapping[str, str], home: Path, *, system: str = sys.platform
+) -> Iterator[Path]:
+    """Yield where pip looks, what counts more later (pip's documentation, "Configuration").
+
+    A file that PIP_CONFIG_FILE names stands in place of the user's own, if it is there.
+    """
+    yield from map(Path, _global_files(environ, system))
+    named = environ.get("PIP_CONFIG_FILE")
+    if not (named and Path(named).exists()):
+        yield from _user_files(environ, home, system)
     if environment := environ.get("VIRTUAL_ENV"):
-        yield Path(environment, "pip.ini" if sys.platform == "win32" else "pip.conf")
-    if named := environ.get("PIP_CONFIG_FILE"):
+        yield Path(environment, "pip.ini" if system == "win32" else "pip.conf")
+    if named:
         yield Path(named)
+
+
+def _global_files(environ: Mapping[str, str], system: str) -> Iterator[str]:
+    if system == "win32":
+        programs = environ.get("PROGRAMDATA") or environ.get("ALLUSERSPROFILE")
+        yield f"{programs or 'C:/ProgramData'}/pip/pip.ini"
+    elif system == "darwin":
+        yield MAC_SYSTEM_FILE
+    else:
+        # Most important first for the standard (XDG Base Directory), last for pip.
+        for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"):
+            if folder:
+                yield f"{folder}/pip/pip.conf"
+        yield SYSTEM_FILE
+
+
+def _user_files(environ: Mapping[str, str], home: Path, system: str) -> Iterator[Path]:
+    if system == "win32":
+        yield home / "pip" / "pip.ini"
+        yield Path(environ.get("APPDATA") or home / "AppData" / "Roaming", "pip", "pip.ini")
+        return
+    yield home / ".pip" / "pip.conf"
+    if system == "darwin":
+        # XDG_CONFIG_HOME is no matter there.
+        own = home / "Library" / "Application Support" / "pip"
+        yield (own if own.is_dir() else home / ".config" / "pip") / "pip.conf"
+    else:
+        yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config", "pip", "pip.conf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,7 +91,13 @@ class UvCommand:
         return found
 
 
-def uv_files(environ: Mapping[str, str], folder: Path) -> Iterator[Path]:
+def uv_files(
+    environ: Mapping[str, str],
+    folder: Path,
+    *,
+    home: Path | None = None,
+    system: str = sys.platform,
+) -> Iterator[Path]:
     """Yield where uv looks for settings when it is started in a folder, what counts more first."""
     if named := environ.get("UV_CONFIG_FILE"):
         yield Path(named)
@@ -99,9 +106,20 @@ def uv_files(environ: Mapping[str, str], folder: Path) -> Iterator[Path]:
     for above in (folder, *folder.parents):
         yield above / "pyproject.toml"
         yield above / "uv.toml"
-    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    yield home / "uv" / "uv.toml"
-    yield Path("/etc/uv/uv.toml")
+    yield from _user_and_system_files(environ, home or Path.home(), system)
+
+
+def _user_and_system_files(environ: Mapping[str, str], home: Path, system: str) -> Iterator[Path]:
+    """Yield uv's own places (uv's documentation, "Configuration files" and "Storage")."""
+    if system == "win32":
+        yield Path(environ.get("APPDATA") or home / "AppData" / "Roaming", "uv", "uv.toml")
+        yield Path(environ.get("PROGRAMDATA") or "C:/ProgramData", "uv", "uv.toml")
+        return
+    yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config", "uv", "uv.toml")
+    # uv takes the first of these that is there.
+    shared = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+    places = (*(Path(place, "uv", "uv.toml") for place in shared if place), Path("/etc/uv/uv.toml"))
+    yield next(filter(Path.is_file, places), places[-1])
 
 
 def option_values(arguments: Sequence[str], options: Sequence[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from crane_core.errors import (
     UsageError,
 )
 from crane_core.files import PRIVATE_FILE, private_folder, storage_errors, write_private
+from crane_core.sharing import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ class ConfigStore:
     def _text(self) -> str:
         with storage_errors(self.path):
             try:
-                file = self.path.open("rb")
+                file = patiently(lambda: self.path.open("rb"))
             except FileNotFoundError:
                 return ""
             with file:
@@ -110,7 +111,7 @@ class ConfigStore:
                 f"{self.path} can be changed by other users", hint=f"run: chmod go-w '{self.path}'"
             )
         try:
-            return content.decode("utf-8")
+            return content.decode("utf-8-sig")  # editors on Windows may put a mark before it
         except UnicodeDecodeError as error:
             raise self._broken(f"not UTF-8 at byte {error.start}") from None
 

@@ -1,0 +1,123 @@
+"""What differs between systems, tried here with the system's name as an argument.
+
+None of it has run on macOS or Windows: docs/reference/platforms.md says what that leaves open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from crane_core.agent.process import _alone
+from crane_core.agent.runtime import Place
+from crane_core.clients.pip_files import pip_files
+from crane_core.clients.uv_indexes import uv_files
+from crane_core.errors import UnsafePermissions
+from crane_core.files import private_folder
+from crane_core.sharing import patiently
+
+SYSTEMS = ("linux", "darwin", "win32")
+LIBRARY = "Library/Application Support/pip"
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "folders", "expected"),
+    [
+        ("linux", {}, (), ("/etc/xdg/pip/pip.conf /etc/pip.conf ~/.pip/pip.conf"
+         " ~/.config/pip/pip.conf")),
+        ("linux", {"XDG_CONFIG_DIRS": "/a:/b", "XDG_CONFIG_HOME": "/c", "VIRTUAL_ENV": "/v"}, (),
+         ("/a/pip/pip.conf /b/pip/pip.conf /etc/pip.conf ~/.pip/pip.conf /c/pip/pip.conf"
+         " /v/pip.conf")),
+        # An empty variable is as good as none (XDG Base Directory Specification).
+        ("linux", {"XDG_CONFIG_DIRS": "", "XDG_CONFIG_HOME": ""}, (LIBRARY,),
+         "/etc/xdg/pip/pip.conf /etc/pip.conf ~/.pip/pip.conf ~/.config/pip/pip.conf"),
+        ("darwin", {"XDG_CONFIG_DIRS": "/a", "XDG_CONFIG_HOME": "/c"}, (),
+         "/Library/Application_Support/pip/pip.conf ~/.pip/pip.conf ~/.config/pip/pip.conf"),
+        ("darwin", {}, (LIBRARY,),
+         ("/Library/Application_Support/pip/pip.conf ~/.pip/pip.conf"
+         " ~/Library/Application_Support/pip/pip.conf")),
+        ("win32", {"PROGRAMDATA": "D:/P", "APPDATA": "D:/A", "VIRTUAL_ENV": "D:/v"}, (LIBRARY,),
+         "D:/P/pip/pip.ini ~/pip/pip.ini D:/A/pip/pip.ini D:/v/pip.ini"),
+        ("win32", {"XDG_CONFIG_HOME": "/c"}, (),
+         "C:/ProgramData/pip/pip.ini ~/pip/pip.ini ~/AppData/Roaming/pip/pip.ini"),
+        # The user's own files do not count beside one that is named, if that is there.
+        ("darwin", {"PIP_CONFIG_FILE": "/"}, (), "/Library/Application_Support/pip/pip.conf /"),
+        ("win32", {"PIP_CONFIG_FILE": "/nowhere"}, (),
+         "C:/ProgramData/pip/pip.ini ~/pip/pip.ini ~/AppData/Roaming/pip/pip.ini /nowhere"),
+    ],
+)  # fmt: skip
+def test_where_pip_looks(
+    system: str, variables: Mapping[str, str], folders: tuple[str, ...], expected: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    wanted = [place.replace("~", str(tmp_path)) for place in expected.split()]
+
+    found = [path.as_posix().replace(" ", "_") for path in pip_files(variables, tmp_path,
+                                                                   system=system)]  # fmt: skip
+
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "expected"),
+    [
+        ("linux", {}, "~/.config/uv/uv.toml /etc/uv/uv.toml"),
+        ("darwin", {"APPDATA": "D:/A", "XDG_CONFIG_HOME": "/c"}, "/c/uv/uv.toml /etc/uv/uv.toml"),
+        ("linux", {"XDG_CONFIG_DIRS": "/nowhere:~/all"},
+         "~/.config/uv/uv.toml ~/all/uv/uv.toml"),
+        ("win32", {"APPDATA": "D:/A", "PROGRAMDATA": "D:/P", "XDG_CONFIG_HOME": "/c"},
+         "D:/A/uv/uv.toml D:/P/uv/uv.toml"),
+        ("win32", {}, "~/AppData/Roaming/uv/uv.toml C:/ProgramData/uv/uv.toml"),
+    ],
+)  # fmt: skip
+def test_where_uv_looks(
+    system: str, variables: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    shared = tmp_path / "all" / "uv" / "uv.toml"
+    shared.parent.mkdir(parents=True)
+    shared.touch()
+    environ = {name: value.replace("~", str(tmp_path)) for name, value in variables.items()}
+
+    found = list(uv_files(environ, Path("/"), home=tmp_path, system=system))[2:]
+
+    assert [f.as_posix() for f in found] == expected.replace("~", str(tmp_path)).split()
+
+
+@pytest.mark.parametrize(
+    ("system", "failures", "tries"), [("win32", 2, 3), ("linux", 0, 1), ("darwin", 0, 1)]
+)
+def test_a_file_that_others_have_open(system: str, failures: int, tries: int) -> None:
+    left, tried = [failures], []
+
+    def action() -> str:
+        tried.append(1)
+        if left[0]:
+            left[0] -= 1
+            raise PermissionError(13, "The process cannot access the file")
+        return "done"
+
+    assert patiently(action, system=system, pauses=(0, 0, 0)) == "done"
+    assert len(tried) == tries
+    left[0], tried[:] = 9, []
+    with pytest.raises(PermissionError):
+        patiently(action, system=system, pauses=(0, 0, 0))
+    assert len(tried) == (4 if system == "win32" else 1)
+    tried.clear()
+    with pytest.raises(FileNotFoundError):  # no wait will bring it
+        patiently(lambda: tried.append(1) or Path("/nowhere").unlink(), system=system)
+    assert len(tried) == 1
+
+
+def test_what_goes_wrong_at_an_agents_end_leaves_the_lock(tmp_path: Path) -> None:
+    place = Place(tmp_path / "place")
+    private_folder(place.folder)
+    for error in (PermissionError("in use"), UnsafePermissions("foreign")):
+        with _alone(place) as is_alone:
+            assert is_alone
+            with _alone(place) as is_another:
+                assert not is_another
+            raise error
