@@ -5,17 +5,31 @@ None of it has run on macOS or Windows: docs/reference/platforms.md says what th
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from crane_core.agent import start
 from crane_core.agent.process import _alone
 from crane_core.agent.runtime import Place
 from crane_core.clients.pip_files import pip_files
 from crane_core.clients.uv_indexes import uv_files
 from crane_core.errors import UnsafePermissions
 from crane_core.files import private_folder
+from crane_core.gateway.server import sharing_option
+from crane_core.platform import (
+    detached,
+    exit_code,
+    readable_by_others,
+    user_paths,
+    writable_by_others,
+)
+from crane_core.programs import find_program
 from crane_core.sharing import patiently
 
 SYSTEMS = ("linux", "darwin", "win32")
@@ -121,3 +135,98 @@ def test_what_goes_wrong_at_an_agents_end_leaves_the_lock(tmp_path: Path) -> Non
             with _alone(place) as is_another:
                 assert not is_another
             raise error
+
+
+@pytest.mark.parametrize(
+    ("system", "ended", "expected"),
+    [
+        ("linux", 0, 0), ("linux", 3, 3), ("darwin", -15, 143), ("linux", -2, 130),
+        ("win32", 0, 0), ("win32", 3, 3), ("win32", 0xC000013A, -0x3FFFFEC6),
+        ("win32", 0x7FFFFFFF, 0x7FFFFFFF), ("win32", 0xFFFFFFFF, -1),
+    ],
+)  # fmt: skip
+def test_what_a_childs_end_is_to_a_shell(system: str, ended: int, expected: int) -> None:
+    code = exit_code(ended, system=system)
+    assert code == expected
+    assert -(1 << 31) <= code < 1 << 31  # what sys.exit takes
+    assert system != "win32" or code & 0xFFFFFFFF == ended
+
+
+def test_what_keeps_an_agent_apart_from_its_starters_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {
+        "CREATE_NEW_PROCESS_GROUP": 0x200,
+        "CREATE_NO_WINDOW": 0x08000000,
+        "CREATE_BREAKAWAY_FROM_JOB": 0x01000000,
+    }
+    free, bound = (way["creationflags"] for way in detached(system="win32"))
+    for name, value in values.items():
+        assert value == getattr(subprocess, name, value)  # on Windows: as its own names say
+        assert free & value
+        assert bool(bound & value) is (name != "CREATE_BREAKAWAY_FROM_JOB")
+    assert not (free | bound) & 0x8  # DETACHED_PROCESS, beside which CREATE_NO_WINDOW is ignored
+    for system in ("linux", "darwin"):
+        assert detached(system=system) == ({"start_new_session": True, "umask": 0o077},)
+
+    tried: list[object] = []
+
+    def popen(command: list[str], **options: object) -> str:
+        tried.append(options["way"])
+        if options["way"] == "forbidden":
+            raise PermissionError(5, "Access is denied")
+        return command[0]
+
+    ways = ({"way": "forbidden"}, {"way": "permitted"})
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(start.platform, "detached", lambda: ways)
+    assert start._detached(["program"], stdin=None) == "program"
+    assert tried == ["forbidden", "permitted"]
+    monkeypatch.setattr(start.platform, "detached", lambda: ways[:1])
+    with pytest.raises(PermissionError):
+        start._detached(["program"])
+
+
+def test_programs_of_the_folder_that_we_stand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout, tools = tmp_path / "checkout", tmp_path / "tools"
+    for folder in (checkout, tools):
+        folder.mkdir()
+        for name in ("pip.exe", "pip.bat", "script.py", "pip"):
+            (folder / name).touch(mode=0o755)
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("PATHEXT", ".COM;.EXE;.BAT")
+    path = os.pathsep.join(["", ".", f'"{tools}"', str(checkout)])
+
+    def found(name: str, path: str | None = path) -> str | None:
+        return find_program(name, path, system="win32")
+
+    assert found("pip") == str(tools / "pip.exe")
+    assert found("pip.bat") == str(tools / "pip.bat")
+    assert found("script.py") is None  # no program, says PATHEXT
+    assert found("pip", "") is None
+    monkeypatch.setenv("PATH", str(tools))
+    assert found("pip", None) == str(tools / "pip.exe")
+    if sys.platform != "win32":
+        assert found("./pip", "") == "./pip"  # whoever names a place means it
+        assert find_program("pip", ".") == "./pip"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_mode_bits_say(system: str) -> None:
+    status = os.stat_result((0o100666, *[0] * 9))
+    assert readable_by_others(status, system=system) is (system != "win32")
+    assert writable_by_others(status, system=system) is (system != "win32")
+
+
+def test_where_agents_keep_their_files(tmp_path: Path) -> None:
+    for system in SYSTEMS:
+        paths = user_paths({"XDG_RUNTIME_DIR": str(tmp_path)}, system=system)
+        is_linux = system == "linux"
+        assert paths.runtime == (tmp_path / "crane" if is_linux else paths.data / "agents")
+
+
+def test_a_port_is_ours_alone() -> None:
+    assert sharing_option(system="win32") == getattr(socket, "SO_EXCLUSIVEADDRUSE", -5)
+    assert {sharing_option(system=name) for name in ("linux", "darwin")} == {socket.SO_REUSEADDR}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
+
+from crane_core.programs import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class Tool:
 
 def find_tool(name: str, environ: Mapping[str, str]) -> Tool | None:
     """Return a tool, None if it is not on PATH."""
-    program = shutil.which(name, path=environ.get("PATH"))
+    program = find_program(name, environ.get("PATH"))
     if program is None:
         return None
     plugin = PLUGINS.get(name, "")
@@ -80,7 +81,7 @@ def plugin_command(tool: Tool, environ: Mapping[str, str]) -> list[str] | None:
 def _into_environment(tool: Tool, environ: Mapping[str, str]) -> list[str] | None:
     if tool.python and _output([tool.python, "-Im", "pip", "--version"], environ):
         return [tool.python, "-m", "pip", "install", tool.plugin]
-    if tool.python and shutil.which("uv", path=environ.get("PATH")):
+    if tool.python and find_program("uv", environ.get("PATH")):
         return ["uv", "pip", "install", "--python", tool.python, tool.plugin]
     return None
 

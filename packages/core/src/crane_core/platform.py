@@ -53,7 +53,7 @@ class Paths:
         return self.data / "provenance.sqlite3"
 
 
-def user_paths(environ: Mapping[str, str]) -> Paths:
+def user_paths(environ: Mapping[str, str], *, system: str = sys.platform) -> Paths:
     """Return the folders: all below `CRANE_HOME` if set, else where the system puts them."""
     if home := environ.get("CRANE_HOME"):
         root = Path(home).expanduser()
@@ -66,35 +66,36 @@ def user_paths(environ: Mapping[str, str]) -> Paths:
         # Not the folder crane-pip used (`data/python`): both may be installed at once.
         data=folders.user_data_path,
         cache=folders.user_cache_path,
-        volatile=_volatile(environ),
+        volatile=_volatile(environ, system),
     )
 
 
-def _volatile(environ: Mapping[str, str]) -> Path | None:
+def _volatile(environ: Mapping[str, str], system: str) -> Path | None:
     """Return a folder of this login's own in memory, None where there is none.
 
     Without `XDG_RUNTIME_DIR` platformdirs makes a name in /tmp up, which anybody may have taken.
     """
     named = environ.get("XDG_RUNTIME_DIR", "")
-    if sys.platform in {"win32", "darwin"} or not Path(named).is_absolute():
+    if system in {"win32", "darwin"} or not Path(named).is_absolute():
         return None
     return Path(named) / "crane" if Path(named).is_dir() else None
 
 
-def readable_by_others(status: os.stat_result) -> bool:
+def readable_by_others(status: os.stat_result, *, system: str = sys.platform) -> bool:
     """Whether another user may read a file or enter a folder.
 
     Windows: files below the profile inherit its access list, which names the user, the system
-    and administrators only, so mode bits carry no information there.
+    and administrators only, so mode bits carry no information there. Elsewhere `mkdir` with 0700
+    makes such a list (docs.python.org, os.mkdir, from 3.11.10 and 3.12.4 on).
     """
-    if sys.platform == "win32":
+    if system == "win32":
         return False
     return bool(stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def writable_by_others(status: os.stat_result) -> bool:
+def writable_by_others(status: os.stat_result, *, system: str = sys.platform) -> bool:
     """Whether another user may change a file; on Windows as in `readable_by_others`."""
-    if sys.platform == "win32":
+    if system == "win32":
         return False
     return bool(stat.S_IMODE(status.st_mode) & (stat.S_IWGRP | stat.S_IWOTH))
 
@@ -114,10 +115,10 @@ def owned_by_me_or_root(status: os.stat_result) -> bool:
 def is_running(pid: int) -> bool:
     """Whether a process of that number exists.
 
-    Windows has no signal 0, and reuses numbers quickly: there every one counts as running.
+    Never by `os.kill` on Windows: for it every signal but two means TerminateProcess.
     """
     if sys.platform == "win32":
-        return True
+        return _windows_mark(pid) is not None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -205,14 +206,36 @@ def machine_mark() -> str:
     return " ".join(marks)
 
 
-def detached() -> dict[str, Any]:
-    """Return what `subprocess.Popen` needs so that a process outlives its starter's terminal."""
-    if sys.platform == "win32":
-        import subprocess
+# learn.microsoft.com, "Process Creation Flags"; `subprocess` has their names on Windows only.
+_CREATE_NEW_PROCESS_GROUP = 0x0000_0200  # no Ctrl-C of the terminal's
+_CREATE_BREAKAWAY_FROM_JOB = 0x0100_0000
+_CREATE_NO_WINDOW = 0x0800_0000
 
-        flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-        return {"creationflags": flags | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True, "umask": 0o077}
+
+def detached(*, system: str = sys.platform) -> tuple[dict[str, Any], ...]:
+    """Return what `subprocess.Popen` needs so that a process outlives its starter's terminal.
+
+    Those are ways to try in turn: a later one is for where the system does not permit the one
+    before (`PermissionError`).
+    """
+    if system == "win32":
+        # A console of its own that nobody sees. Without any (DETACHED_PROCESS) each program that
+        # it starts would open a window: the first is the Python behind a venv's launcher.
+        flags = _CREATE_NEW_PROCESS_GROUP | _CREATE_NO_WINDOW
+        # A terminal, or an ssh session, may end its job's processes; not each job lets one go.
+        return {"creationflags": flags | _CREATE_BREAKAWAY_FROM_JOB}, {"creationflags": flags}
+    return ({"start_new_session": True, "umask": 0o077},)
+
+
+def exit_code(ended: int, *, system: str = sys.platform) -> int:
+    """Return what to exit with for a child's `returncode`, as the system's shells would see it.
+
+    A signal's number is 128 more (POSIX). Windows' numbers have 32 bits and no sign, of which
+    `sys.exit` takes only 31, and makes -1 of the others: 0xC000013A is a child's end by Ctrl-C.
+    """
+    if system == "win32":
+        return ended - (1 << 32) if ended >= 1 << 31 else ended
+    return ended if ended >= 0 else 128 - ended
 
 
 def leave_no_core_dump() -> None:

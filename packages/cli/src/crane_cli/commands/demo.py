@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -134,8 +135,11 @@ def _environment(here: Context, folder: Path, *, approve: bool) -> dict[str, str
         environ.pop(name, None)
     if approve:
         environ.pop("CI", None)
-        browser = f"{sys.executable} -m crane_devserver.sign_in ada ada %s"
-        environ["BROWSER"] = browser.replace(os.sep, "/")
+        # As `webbrowser` reads it: words for a shell, which may hold blanks but no backslashes.
+        python = sys.executable.replace(os.sep, "/")
+        environ["BROWSER"] = shlex.join(
+            [python, "-m", "crane_devserver.sign_in", "ada", "ada", "%s"]
+        )
     return environ
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from crane_cli.commands.options import command
 from crane_cli.commands.run import chosen_indexes, start
 from crane_cli.result import Result
 from crane_core.errors import CommandNotFound
+from crane_core.programs import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Become uv."""
-    program = shutil.which("uv", path=here.environ.get("PATH", os.defpath))
+    program = find_program("uv", here.environ.get("PATH", os.defpath))
     if program is None:
         raise CommandNotFound(
             "uv: command not found", hint="get it with: pip install uv, or see docs.astral.sh/uv"

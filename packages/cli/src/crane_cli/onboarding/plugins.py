@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import subprocess
 import sys
@@ -84,12 +85,16 @@ def _offer(here: Context, tool: Tool, wanted: frozenset[str] | None) -> Offer:
 def _install(here: Context, tool: Tool, command: Sequence[str]) -> Offer:
     """Run the command, after it was shown; what it says goes to standard error."""
     from crane_core.clients.child_environment import without_secrets
+    from crane_core.programs import find_program
 
     here.prompt.say(f"$ {shlex.join(command)}")
     try:
+        program = find_program(command[0], here.environ.get("PATH"))
+        if program is None:
+            raise FileNotFoundError(errno.ENOENT, f"there is no {command[0]}")
         code = subprocess.run(
-            command, env=without_secrets(here.environ), check=False, stdout=sys.stderr,
-            stdin=subprocess.DEVNULL,
+            [program, *command[1:]], env=without_secrets(here.environ), check=False,
+            stdin=subprocess.DEVNULL, stdout=sys.stderr,
         ).returncode  # fmt: skip
         why = f"exit code {code}"
     except OSError as error:

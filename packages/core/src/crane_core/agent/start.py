@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crane_core import platform
 from crane_core.agent.client import Agent, AgentLost, connect
@@ -14,6 +15,7 @@ from crane_core.agent.runtime import Place, places
 from crane_core.errors import AgentTrouble, StorageBusy
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
@@ -188,7 +190,7 @@ def _launch(key: str, environ: Mapping[str, str], log: int) -> bytes:
     said: list[bytes] = []
     reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(
+        process = _detached(
             [sys.executable, "-P", *_program()],
             # Not on the command line, which every user of the machine may read.
             env={**environ, KEY_VARIABLE: key},
@@ -196,7 +198,6 @@ def _launch(key: str, environ: Mapping[str, str], log: int) -> bytes:
             stdin=subprocess.DEVNULL,
             stdout=writing,
             stderr=log,
-            **platform.detached(),
         )
     except OSError as error:
         os.close(reading)
@@ -219,6 +220,17 @@ def _launch(key: str, environ: Mapping[str, str], log: int) -> bytes:
     else:
         process.returncode = 0  # so that Python does not complain that it runs still
     return said[0] if said else b""
+
+
+def _detached(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process on its own, in the first way that the system permits. Raises `OSError`."""
+    import subprocess
+
+    *ways, last = platform.detached()
+    for way in ways:
+        with contextlib.suppress(PermissionError):
+            return subprocess.Popen(command, **options, **way)
+    return subprocess.Popen(command, **options, **last)
 
 
 def _program() -> list[str]:

@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from crane_core.platform import exit_code
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -21,7 +23,7 @@ async def run_attached(arguments: list[str], environment: Mapping[str, str]) -> 
     process = await asyncio.create_subprocess_exec(*arguments, env=dict(environment))
     with _signals_handed_to(process):
         code = await process.wait()
-    return code if code >= 0 else 128 - code
+    return exit_code(code)
 
 
 @contextlib.contextmanager

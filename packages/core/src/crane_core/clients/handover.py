@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crane_core.errors import CommandNotExecutable, CommandNotFound
+from crane_core.platform import exit_code
+from crane_core.programs import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
 def find_command(name: str, environ: Mapping[str, str]) -> str:
-    """Return the program that a shell would run.
+    """Return the program that a shell would run (on Windows PowerShell: none of this folder).
 
     Raises `CommandNotFound` or `CommandNotExecutable`.
     """
-    found = shutil.which(name, path=environ.get("PATH", os.defpath))
+    found = find_program(name, environ.get("PATH", os.defpath))
     if found is not None:
         return found
     if os.path.dirname(name):  # noqa: PTH120 - `./tool` is a path, and `tool` is none
@@ -70,4 +71,4 @@ def _wait_for(program: str, arguments: Sequence[str], environ: Mapping[str, str]
         raise CommandNotExecutable(f"{program} cannot be run: {error.strerror}") from error
     finally:
         signal.signal(signal.SIGINT, before)
-    return done.returncode
+    return exit_code(done.returncode)

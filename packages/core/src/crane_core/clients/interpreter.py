@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from crane_core.errors import InterpreterNotFound, ToolTooOld
+from crane_core.programs import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -125,7 +125,7 @@ def _settings(lines: list[str]) -> Iterator[tuple[str, str]]:
 def _explicit(python: str, environ: Mapping[str, str]) -> str:
     path = Path(python).expanduser()
     search = environ.get("PATH")
-    found = _python_in(path) if path.is_dir() else shutil.which(str(path), path=search)
+    found = _python_in(path) if path.is_dir() else find_program(str(path), search)
     if found is None:
         raise InterpreterNotFound(
             f"--python {python} is no interpreter and no environment", hint="check the path"
@@ -142,7 +142,7 @@ def _python_in(prefix: Path) -> str | None:
 def _on_path(environ: Mapping[str, str]) -> Iterator[str]:
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         for name in ("python", "python3"):
-            if found := shutil.which(name, path=folder or os.curdir):
+            if found := find_program(name, folder or os.curdir):
                 yield found
 
 

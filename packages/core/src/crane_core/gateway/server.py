@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Objects, and rounds of the younger generations.
 COLLECT_AFTER = (50_000, 20, 20)
+_SO_EXCLUSIVEADDRUSE = ~4  # winsock2.h: ~SO_REUSEADDR; `socket` names it on Windows only
 GRACE = 2  # seconds that streams get to finish; all is over within three
 
 
@@ -44,9 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
     # written apart wait 40 ms for the tool's delayed acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # Not on Windows, where it would let two processes share the port.
-        if hasattr(socket, "SO_REUSEPORT"):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, sharing_option(), 1)
         listener.bind((host, port))
     except OSError as error:
         listener.close()
@@ -55,11 +54,23 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def sharing_option(*, system: str = sys.platform) -> int:
+    """Return the option with which our listeners are bound.
+
+    SO_REUSEADDR spares a restart the wait for old connections. On Windows it lets two processes
+    share a port instead, and whoever sets it takes ours, unless ours is bound exclusively
+    (learn.microsoft.com, "Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE").
+    """
+    return _SO_EXCLUSIVEADDRUSE if system == "win32" else socket.SO_REUSEADDR
+
+
 def _bind_error(error: OSError, host: str, port: int) -> PortTaken:
     if error.errno == errno.EADDRINUSE:
         return PortTaken(f"port {port} is taken", hint="choose another one with --port")
     if error.errno == errno.EACCES:
-        return PortTaken(f"port {port} is not allowed", hint="choose one above 1023 with --port")
+        # Windows says this also of a port that another process has for itself, or the system.
+        other = "another one" if sys.platform == "win32" else "one above 1023"
+        return PortTaken(f"port {port} is not allowed", hint=f"choose {other} with --port")
     return PortTaken(f"cannot listen on {host}:{port}: {error.strerror}", hint="check --host")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+
+from crane_core.programs import find_program
 
 COMMAND_SECONDS = 30.0
 
@@ -14,7 +15,7 @@ async def run_command(command: list[str]) -> str | None:
     Raises `ValueError` if it fails or takes too long. What it printed is not shown: it may hold
     a token.
     """
-    program = shutil.which(command[0])
+    program = find_program(command[0], None)
     if program is None:
         return None
     process = await asyncio.create_subprocess_exec(
