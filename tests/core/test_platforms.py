@@ -5,8 +5,10 @@ None of it has run on macOS or Windows: docs/reference/platforms.md says what th
 
 from __future__ import annotations
 
+import io
 import os
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,14 +16,21 @@ from pathlib import Path
 
 import pytest
 
+from crane_cli.colours import has_colours
+from crane_cli.main import print_anything
+from crane_cli.progress import is_moving
+from crane_cli.shells import guess_shell
 from crane_core.agent import start
 from crane_core.agent.process import _alone
 from crane_core.agent.runtime import Place
+from crane_core.clients.person import Person
 from crane_core.clients.pip_files import pip_files
+from crane_core.clients.trust import SERVER_AUTHENTICATION, system_roots
 from crane_core.clients.uv_indexes import uv_files
 from crane_core.errors import UnsafePermissions
 from crane_core.files import private_folder
 from crane_core.gateway.server import sharing_option
+from crane_core.http import clock_skew
 from crane_core.platform import (
     detached,
     exit_code,
@@ -230,3 +239,92 @@ def test_where_agents_keep_their_files(tmp_path: Path) -> None:
 def test_a_port_is_ours_alone() -> None:
     assert sharing_option(system="win32") == getattr(socket, "SO_EXCLUSIVEADDRUSE", -5)
     assert {sharing_option(system=name) for name in ("linux", "darwin")} == {socket.SO_REUSEADDR}
+
+
+def test_a_pipe_without_our_characters() -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="cp1252")
+    print_anything(stream)
+    print_anything(io.StringIO())  # which takes all, and has nothing to set
+    print("✓ über", file=stream, flush=True)
+    assert written.getvalue().split(os.linesep.encode())[0] == b"\\u2713 \xfcber"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "coloured", "moving"),
+    [
+        ("linux", {}, False, True), ("linux", {"TERM": "xterm"}, True, True),
+        ("darwin", {"TERM": "dumb", "WT_SESSION": "1"}, False, False),
+        ("win32", {}, False, False), ("win32", {"WT_SESSION": "1"}, True, True),
+        ("win32", {"TERM_PROGRAM": "vscode"}, True, True),
+        ("win32", {"TERM": "xterm"}, True, True),
+    ],
+)  # fmt: skip
+def test_terminals(system: str, variables: dict[str, str], coloured: bool, moving: bool) -> None:
+    assert has_colours(Terminal(), variables, system=system) is coloured
+    assert is_moving(Terminal(), variables, system=system) is moving
+    assert not is_moving(io.StringIO(), variables, system=system)
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "shell"),
+    [
+        ("win32", {}, "cmd"), ("win32", {"PSModulePath": "C:"}, "powershell"),
+        ("win32", {"SHELL": r"C:\Git\usr\bin\bash.exe", "PSModulePath": "C:"}, "bash"),
+        ("darwin", {"SHELL": "/bin/zsh"}, "zsh"), ("darwin", {}, "bash"),
+    ],
+)  # fmt: skip
+def test_shells(system: str, variables: dict[str, str], shell: str) -> None:
+    assert guess_shell(variables, system=system) == shell
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_a_browser_opens_where_the_screen_is(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Person, "system", system)
+    monkeypatch.setattr("crane_core.clients.person._in_container", lambda: False)
+    assert Person({}).has_browser
+    assert not Person({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}).has_browser
+
+
+def test_what_windows_and_macos_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = {
+        "ROOT": [(b"all", "x509_asn", True), (b"mail", "x509_asn", {"1.3.6.1.5.5.7.3.4"})],
+        "CA": [(b"server", "x509_asn", {SERVER_AUTHENTICATION}), (b"other", "pkcs_7_asn", True)],
+    }
+    monkeypatch.setattr(ssl, "enum_certificates", stores.__getitem__, raising=False)
+    monkeypatch.setattr(sys, "path", [])  # without certifi
+    found = [ssl.PEM_cert_to_DER_cert(pem.decode()) for _, pem in system_roots(system="win32")]
+    assert found == [b"all", b"server"]
+
+    keychain = ssl.DER_cert_to_PEM_cert(b"mac").encode()
+    asked: list[list[str]] = []
+
+    def security(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, keychain)
+
+    monkeypatch.setattr(subprocess, "run", security)
+    monkeypatch.setattr("crane_core.clients.trust.SYSTEM_FILES", (__file__,))
+    assert list(system_roots(system="darwin")) == [("keychain", keychain)]
+    assert asked[0][:4] == ["/usr/bin/security", "find-certificate", "-a", "-p"]
+    keychain = b"SecKeychainSearchCreateFromAttributes: the keychain could not be found."
+    assert [place for place, _ in system_roots(system="darwin")] == [__file__]
+
+
+@pytest.mark.parametrize(
+    ("words", "is_skew"),
+    [
+        ("certificate verify failed: certificate is not yet valid (_ssl.c:1006)", True),
+        (("A required certificate is not within its validity period when verifying against the "
+         "current system clock or the timestamp in the signed file."), True),
+        ("“index.example.com” certificate is expired", True),
+        ("“index.example.com” certificate is not trusted", False),
+    ],
+)  # fmt: skip
+def test_a_clock_that_is_wrong(words: str, is_skew: bool) -> None:
+    assert (clock_skew(OSError(words), "https://index.example.com") is not None) is is_skew

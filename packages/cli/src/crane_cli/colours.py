@@ -18,7 +18,7 @@ _MARK = re.compile(r"^([✓!✗])(?= )", re.MULTILINE)
 _NO = {"", "0", "false", "no"}
 
 
-def has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+def has_colours(stream: TextIO, environ: Mapping[str, str], *, system: str = sys.platform) -> bool:
     """Whether text on this stream is to be coloured."""
     if environ.get("NO_COLOR"):
         return False
@@ -27,7 +27,7 @@ def has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
         return True
     if environ.get("CLICOLOR") == "0" or environ.get("FORCE_COLOR", "").lower() in _NO - {""}:
         return False
-    return stream.isatty() and _understands(environ)
+    return stream.isatty() and understands_codes(environ, system=system)
 
 
 def with_marks(text: str, stream: TextIO, environ: Mapping[str, str]) -> str:
@@ -37,8 +37,9 @@ def with_marks(text: str, stream: TextIO, environ: Mapping[str, str]) -> str:
     return _MARK.sub(lambda found: f"\x1b[{_CODES[found[1]]}m{found[1]}\x1b[0m", text)
 
 
-def _understands(environ: Mapping[str, str]) -> bool:
-    if sys.platform == "win32":
+def understands_codes(environ: Mapping[str, str], *, system: str = sys.platform) -> bool:
+    """Whether a terminal obeys control sequences (ECMA-48), as far as variables tell."""
+    if system == "win32":
         # Windows Terminal and those of editors do; the old console prints the codes.
         return any(name in environ for name in ("WT_SESSION", "TERM_PROGRAM", "ANSICON", "TERM"))
     return environ.get("TERM", "dumb") != "dumb"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from crane_cli.commands import modules_for
 from crane_core import __version__
@@ -29,7 +30,17 @@ Exit codes are in docs/reference/exit-codes.md. `crane pip`, `uv` and `run` retu
 
 def entry() -> NoReturn:
     """Run the command line of this process."""
+    print_anything(sys.stdout)
     sys.exit(main(sys.argv[1:]))
+
+
+def print_anything(stream: TextIO) -> None:
+    """Let a stream take characters that its encoding has none for, as standard error does.
+
+    A pipe or a file on Windows has the encoding of the country, in which there is no ✓.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def main(arguments: Sequence[str]) -> int:

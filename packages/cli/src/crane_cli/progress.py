@@ -78,9 +78,16 @@ def is_shown() -> bool:
     return is_moving(sys.stderr, os.environ)
 
 
-def is_moving(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether a line on this stream can be written over: a terminal that is not a dumb one."""
-    return stream.isatty() and environ.get("TERM") != "dumb"
+def is_moving(stream: TextIO, environ: Mapping[str, str], *, system: str = sys.platform) -> bool:
+    """Whether a line on this stream can be written over: a terminal that is not a dumb one.
+
+    The old console of Windows is one, for what we write.
+    """
+    if not stream.isatty() or environ.get("TERM") == "dumb":
+        return False
+    from crane_cli.colours import understands_codes
+
+    return system != "win32" or understands_codes(environ, system=system)
 
 
 def _bar(*columns: ProgressColumn) -> Progress:

@@ -24,10 +24,10 @@ _NAMES = {
 }  # fmt: skip
 
 
-def guess_shell(environ: Mapping[str, str]) -> str:
+def guess_shell(environ: Mapping[str, str], *, system: str = sys.platform) -> str:
     """Return the shell that has called us; what its user logs in with, where that is not told."""
-    candidates = [_parent(), environ.get("SHELL", "")]
-    if os.name == "nt":
+    candidates = [_parent() if system == "linux" else "", environ.get("SHELL", "")]
+    if system == "win32":
         # Every PowerShell sets it for its children; cmd.exe has no mark of its own.
         candidates.append("powershell" if "PSModulePath" in environ else "cmd")
     for candidate in candidates:
@@ -38,8 +38,6 @@ def guess_shell(environ: Mapping[str, str]) -> str:
 
 
 def _parent() -> str:
-    if sys.platform != "linux":
-        return ""
     try:
         return Path(f"/proc/{os.getppid()}/comm").read_text(encoding="utf-8").strip()
     except OSError:

@@ -261,9 +261,18 @@ def network_reason(error: Exception, url: str) -> str:
     return f"the connection to {host} broke ({detail})"
 
 
+# As OpenSSL, Windows (CERT_E_EXPIRED, both ways) and macOS say it, by way of truststore.
+_OUTDATED = (
+    "certificate is not yet valid",
+    "certificate has expired",
+    "certificate is not within its validity period",
+    "certificate is expired",
+)
+
+
 def clock_skew(error: Exception, url: str) -> ClockSkew | None:
     """Return our error if TLS failed since a certificate is outside its dates, else None."""
     detail = str(error)
-    if "certificate is not yet valid" in detail or "certificate has expired" in detail:
+    if any(words in detail for words in _OUTDATED):
         return ClockSkew(network_reason(error, url), hint="compare this machine's date and time")
     return None

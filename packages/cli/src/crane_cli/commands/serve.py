@@ -124,7 +124,9 @@ def _stop_event() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     if sys.platform == "win32":
         # No loop signals there; the handler runs in the main thread, between two callbacks.
-        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(stop.set))
+        # SIGBREAK is Ctrl-Break, and a console whose window is closed (C runtime, `signal`).
+        for number in (signal.SIGINT, signal.SIGBREAK):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     else:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, stop.set)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Person:
     """A `Prompt` that speaks by `say`, which each tool has its own way for."""
 
+    system: str = sys.platform
+
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.use_browser = True
@@ -45,8 +47,8 @@ class Person:
             return True
         if self.is_on_ssh or _in_container():
             return False
-        if sys.platform in {"win32", "darwin"}:
-            return True
+        if self.system in {"win32", "darwin"}:
+            return True  # `webbrowser` starts what the user has chosen there
         display = self._environ.get("DISPLAY") or self._environ.get("WAYLAND_DISPLAY")
         return bool(display) and any(
             shutil.which(name, path=self._environ.get("PATH"))

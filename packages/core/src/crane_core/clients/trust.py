@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crane_core.errors import TrustBroken
 
@@ -124,11 +124,11 @@ def _is_file(value: str | None) -> bool:
     return bool(value) and Path(value or "").is_file()
 
 
-def system_roots() -> Iterator[tuple[str, bytes]]:
+def system_roots(*, system: str = sys.platform) -> Iterator[tuple[str, bytes]]:
     """Yield what the system trusts, and certifi if we have it, which many Python tools use."""
-    if sys.platform == "win32":
+    if system == "win32":
         yield from _windows_roots()
-    elif sys.platform == "darwin":
+    elif system == "darwin":
         yield from _mac_roots()
     else:
         yield from _first_file(SYSTEM_FILES)
@@ -153,16 +153,15 @@ def _first_file(paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _windows_roots() -> Iterator[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
-    if sys.platform == "win32":
-        import ssl
+    import ssl
 
-        for store in ("ROOT", "CA"):
-            for content, encoding, trust in ssl.enum_certificates(store):
-                may_serve = trust is True or (trust and SERVER_AUTHENTICATION in trust)
-                if encoding == "x509_asn" and may_serve:
-                    found.append((store, ssl.DER_cert_to_PEM_cert(content).encode()))
-    yield from found
+    # `ssl` has it on Windows only. These two stores are what Python itself trusts there.
+    listed: Any = getattr(ssl, "enum_certificates")  # noqa: B009 - for checks on other systems
+    for store in ("ROOT", "CA"):
+        for content, encoding, trust in listed(store):
+            may_serve = trust is True or (trust and SERVER_AUTHENTICATION in trust)
+            if encoding == "x509_asn" and may_serve:
+                yield store, ssl.DER_cert_to_PEM_cert(content).encode()
 
 
 def _mac_roots() -> Iterator[tuple[str, bytes]]:
@@ -172,6 +171,10 @@ def _mac_roots() -> Iterator[tuple[str, bytes]]:
     try:
         done = subprocess.run(command, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
+        found = b""
+    else:
+        found = done.stdout
+    if _CERTIFICATE.search(found):
+        yield "keychain", found
+    else:  # a child that trusts nothing could reach nobody: macOS has a file for OpenSSL, too
         yield from _first_file(SYSTEM_FILES)
-        return
-    yield "keychain", done.stdout
