@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import time
 import zipfile
@@ -20,6 +21,8 @@ from support.tooling import UV
 from support.world import User, World, make_world
 
 from crane_core.config.store import ConfigStore
+from crane_core.index.page import parse_json
+from crane_core.index.source import MAX_PAGE_BYTES
 from crane_devserver.behaviour import STATIC_INDEX
 from crane_devserver.running import serve_in_thread
 from crane_devserver.wheels import make_wheel
@@ -47,6 +50,10 @@ BOMBS = {
     + b"]>" + b"&a999;" * MIB,
     "lists in lists": b'{"meta": {"api-version": "1.0"}, "name": "x", "files": ' + b"[" * MIB,
     "a number of many digits": b'{"meta": {"api-version": "1.0"}, "files": ' + b"9" * MIB + b"}",
+    "objects nobody asked for": b'{"meta": {"api-version": "1.0"}, "files": [], "x": ['
+    + b"{}," * (20 * MIB) + b"{}]}",
+    "values nobody asked for": b'{"meta": {"api-version": "1.0"}, "files": [], "x": ['
+    + b'"ab",' * (12 * MIB) + b"0]}",
     "more files than there are": b'{"meta": {"api-version": "1.0"}, "name": "x", "files": ['
     + b"{}," * (2 * MIB) + b"{}]}",
 }  # fmt: skip
@@ -86,8 +93,45 @@ def test_pages_that_would_keep_everybody_waiting(index: Scripted, user: User, wo
             assert answer.reason_phrase.startswith("crane: "), name
             assert time.monotonic() - began < SECONDS, name
             assert get(served, "/-/health").status_code == 200
-        assert process.memory_info().rss - before < 400 * MIB
+        assert peak(process) - before < 10 * MAX_PAGE_BYTES
     assert not [r for r in world.public_server.requests if "bomb" in r.path]
+
+
+def peak(process: psutil.Process) -> int:
+    """Return the most memory that a process has had at a time, in bytes (proc(5))."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) << 10
+
+
+def large_page(size: int) -> bytes:
+    """Return a page as indexes have them, but of that size: it packs badly, and all is in use."""
+    files = []
+    while len(files) * 480 < size:
+        digest = hashlib.sha256(str(len(files)).encode()).hexdigest()
+        name = f"big-1.{len(files)}-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+        url = f"https://files.example/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{name}"
+        files.append({
+            "filename": name, "url": url, "hashes": {"sha256": digest}, "requires-python": ">=3.9",
+            "size": len(files), "core-metadata": {"sha256": digest}, "yanked": False,
+        })  # fmt: skip
+    document = {"meta": {"api-version": "1.1"}, "name": "big", "versions": [], "files": files}
+    return json.dumps(document).encode()
+
+
+def test_a_large_page_takes_some_ten_times_its_size(index: Scripted, user: User) -> None:
+    """The control for the limits, and the bound that docs/security/threat-model.md names."""
+    document = large_page(8 * MIB)
+    page = parse_json(document, "https://files.example/simple/big/").to_html()
+    index.routes |= {"/python/json/": whole(200, document, JSON), "/python/html/": whole(200, page)}
+    with serving(user) as served:
+        get(served, "/python/simple/nothing/")
+        process = psutil.Process(served.process.pid)
+        before = process.memory_info().rss
+        for name in ("json", "html"):
+            answer = get(served, f"/python/simple/{name}/")
+            assert (answer.status_code, len(answer.content) > 7 * MIB) == (200, True)
+            print("@@", (peak(process) - before) / len(page))
+            assert peak(process) - before < 15 * len(page), name
 
 
 def hostile_links(folder: Path) -> list[str]:

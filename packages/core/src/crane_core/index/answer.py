@@ -12,6 +12,7 @@ from urllib.parse import quote
 from crane_core.errors import IndexBroken, IndexRefused, IndexUnreachable
 from crane_core.http import json_object
 from crane_core.index.page import HTML_TYPES, JSON_TYPE, ProjectPage, parse_html, parse_json
+from crane_core.index.page_bounds import why_too_many
 from crane_core.index.page_html import in_utf8
 from crane_core.text import is_text
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NOT_FOUND_TITLE = "Crane - not found"
+LONGEST_NOT_FOUND = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def read_project_answer(answer: PageAnswer, project: str) -> ProjectPage | Missi
     if is_missing(answer):
         return Missing()
     require_ok(answer)
+    refuse_too_many(answer)
     if answer.media_type == JSON_TYPE:
         return parse_json(answer.body, answer.url)
     if answer.media_type == "application/json":
@@ -81,6 +84,8 @@ def is_missing(answer: PageAnswer) -> bool:
     if answer.status != 200:
         return False
     if answer.media_type == "application/json":
+        if len(answer.body) > LONGEST_NOT_FOUND:
+            return False
         document = json_object(answer.body) or {}
         return document.get("code") == 404 and document.get("status") == "not-found"
     return _title(answer.body) == NOT_FOUND_TITLE if answer.media_type == "text/html" else False
@@ -107,6 +112,13 @@ def refused(url: str, what: str) -> IndexRefused:
     )
 
 
+def refuse_too_many(answer: PageAnswer, *, times: int = 1) -> None:
+    """Raise `IndexBroken` for JSON of which a parser would make gigabytes."""
+    is_json = answer.media_type in {JSON_TYPE, "application/json"}
+    if is_json and (reason := why_too_many(answer.body, times=times)):
+        raise IndexBroken(f"{answer.url} is no index page: {reason}", hint="check the index URL")
+
+
 def refuse_login_page(answer: PageAnswer) -> None:
     """Raise `IndexRefused` if the page asks for a password."""
     lowered = answer.body[:200_000].lower()
@@ -119,11 +131,15 @@ def refuse_login_page(answer: PageAnswer) -> None:
 
 
 def _plain_json(answer: PageAnswer, project: str) -> ProjectPage:
-    document = json_object(answer.body) or {}
-    data = document.get("data")
-    if document.get("status") == "success" and isinstance(data, dict):
+    if (data := _listing_in(answer.body)) is not None:
         return _crane_listing(answer, data, project)
     return parse_json(answer.body, answer.url)
+
+
+def _listing_in(body: bytes) -> dict[str, object] | None:
+    document = json_object(body) or {}
+    data = document.get("data")
+    return data if document.get("status") == "success" and isinstance(data, dict) else None
 
 
 def _crane_listing(answer: PageAnswer, data: dict[str, object], project: str) -> ProjectPage:

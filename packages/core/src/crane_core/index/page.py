@@ -61,14 +61,14 @@ class ProjectPage:
 
     def to_json(self) -> bytes:
         """Serialise as PEP 691 JSON."""
-        return ("{" + ",".join(self._members()) + "}").encode()
+        return b"{" + b",".join(self._members()) + b"}"
 
-    def _members(self) -> Iterator[str]:
+    def _members(self) -> Iterator[bytes]:
         for key, value in self.document.items():
             if key == "files":
-                yield f'"files":[{",".join(_encoded(value))}]'
+                yield b'"files":[' + b",".join(_encoded(value)) + b"]"
             else:
-                yield f"{_encode(key)}:{_encode(value)}"
+                yield f"{_encode(key)}:{_encode(value)}".encode()
 
     def to_html(self) -> bytes:
         """Serialise as PEP 503 HTML, with the attributes that HTML has a place for."""
@@ -76,9 +76,9 @@ class ProjectPage:
         return write_html(self.document, str(version))
 
 
-def _encoded(files: list[dict[str, Any]]) -> Iterator[str]:
+def _encoded(files: list[dict[str, Any]]) -> Iterator[bytes]:
     for start in range(0, len(files), _FILES_AT_A_TIME):
-        yield _encode(files[start : start + _FILES_AT_A_TIME])[1:-1]
+        yield _encode(files[start : start + _FILES_AT_A_TIME]).encode()[1:-1]
 
 
 def parse_html(body: bytes, url: str, project: str) -> ProjectPage:

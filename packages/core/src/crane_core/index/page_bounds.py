@@ -1,8 +1,11 @@
-"""What an HTML page may be like before it is parsed.
+"""What a page may be like before it is parsed.
 
 An HTML parser keeps a stack of open elements, and compares a tag's attributes with each other
 (WHATWG HTML §13.2): a page of a few megabytes, a few kilobytes when packed, would keep it busy for
 hours, and everybody else waiting. No index page is nested deeply, so such a page is refused.
+
+A JSON parser makes an object of 70 or 200 bytes of three characters: of a page of 64 MiB, which is
+some hundred kilobytes when packed, two gigabytes. So there is a limit of objects and values.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ DEEPEST, MOST_ODD = 100, 5000
 MOST_LINKS = 250_000
 # Bytes without a `<`, be it text or a tag: their squares count, as far as they are long.
 LONG, LONGEST = 4 << 10, 128 << 10
+# In JSON; PyPI's entries have three containers and some twelve values each. Of less than `SMALL`
+# bytes nothing large is made.
+MOST_CONTAINERS, MOST_VALUES, SMALL = 4 * MOST_LINKS, 16 * MOST_LINKS, 2 << 20
 
 # All but links and line ends, of which a page mostly consists.
 _MARKUP = re.compile(rb"<(?!/?a[\s>]|br[\s/>])(/?[A-Za-z][^\s/>]*)?", re.IGNORECASE)
@@ -52,4 +58,18 @@ def why_unreadable(body: bytes, *, most_links: int = MOST_LINKS) -> str:
             odd += 1
         if depth > DEEPEST or odd > MOST_ODD:
             return "it is nested too deeply, or no HTML"
+    return ""
+
+
+def why_too_many(body: bytes, *, times: int = 1) -> str:
+    """Return why a JSON text is not to be parsed, empty if it may be; with a higher limit `times`.
+
+    What stands in its strings counts, too: nobody can tell without parsing it.
+    """
+    if len(body) < SMALL:
+        return ""
+    if body.count(b"{") + body.count(b"[") > times * MOST_CONTAINERS:
+        return f"it has more than {times * MOST_CONTAINERS} lists and objects"
+    if body.count(b",") > times * MOST_VALUES:
+        return f"it has more than {times * MOST_VALUES} values"
     return ""

@@ -50,13 +50,7 @@ def read_html(body: bytes, url: str, project: str) -> tuple[dict[str, Any], str]
     if reason := why_unreadable(body):
         raise IndexBroken(f"{url} is no index page: {reason}", hint="check the index URL")
     tree = LexborHTMLParser(body)
-    links = list(_links(tree, _base_of(tree, url)))
-    metadata_files = {name for name, _, _, _ in links if name.endswith(".metadata")}
-    files = [
-        _file(name, target, fragment, attributes, f"{name}.metadata" in metadata_files)
-        for name, target, fragment, attributes in links
-        if name.endswith(DISTRIBUTION_SUFFIXES) and is_plain_name(name)
-    ]
+    files = _files(tree, _base_of(tree, url))
     if not files and not looks_like_index(tree, url):
         # Nothing would be worse than to take a maintenance page for *no versions*.
         raise IndexBroken(f"{url} is no index page", hint="check the index URL")
@@ -64,6 +58,21 @@ def read_html(body: bytes, url: str, project: str) -> tuple[dict[str, Any], str]
     if not version.startswith("1."):
         raise IndexBroken(f"{url} speaks version {version} of the simple API", hint="update crane")
     return _document(tree, project, files), version
+
+
+def _files(tree: Any, base_url: str) -> list[dict[str, Any]]:
+    """Return the file entries; one at a time, since a large page's links take much memory."""
+    files, metadata_files = [], set()
+    for name, target, fragment, attributes in _links(tree, base_url):
+        if name.endswith(".metadata"):
+            metadata_files.add(name)
+        elif name.endswith(DISTRIBUTION_SUFFIXES) and is_plain_name(name):
+            files.append(_file(name, target, fragment, attributes))
+    if metadata_files:
+        for file in files:
+            if f"{file['filename']}.metadata" in metadata_files:
+                file.setdefault("core-metadata", True)
+    return files
 
 
 def _document(tree: Any, project: str, files: list[dict[str, Any]]) -> dict[str, Any]:
@@ -125,19 +134,17 @@ def _is_below(target: str, url: str) -> bool:
     return path.startswith(root if root.endswith("/") else root + "/") and path != root
 
 
-def _file(
-    name: str, url: str, fragment: str, attributes: Attributes, has_metadata: bool
-) -> dict[str, Any]:
+def _file(name: str, url: str, fragment: str, attributes: Attributes) -> dict[str, Any]:
     hashes = hashes_in(fragment) if fragment else {}
     file: dict[str, Any] = {"filename": name, "url": url, "hashes": hashes}
     if len(attributes) == 1:
-        return {**file, "core-metadata": True} if has_metadata else file
+        return file
     if requires_python := attributes.get("data-requires-python"):
         file["requires-python"] = requires_python
     if "data-yanked" in attributes:
         file["yanked"] = attributes["data-yanked"] or True
-    if (metadata := _metadata(attributes)) or has_metadata:
-        file["core-metadata"] = metadata or True
+    if metadata := _metadata(attributes):
+        file["core-metadata"] = metadata
     if attributes.get("data-gpg-sig") in {"true", "false"}:
         file["gpg-sig"] = attributes["data-gpg-sig"] == "true"
     if provenance := attributes.get("data-provenance"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from crane_core.index.links import best_hash
@@ -17,6 +18,7 @@ from crane_core.index.page_html import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_FILES_AT_A_TIME = 500
 METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
 
 
@@ -30,12 +32,24 @@ def write_html(document: dict[str, Any], version: str) -> bytes:
         f'    <meta name="{key}" content="{escape(str(value))}">\n'
         for key, value in _metas(document, version)
     )
-    anchors = "".join([f"    {_anchor(file)}<br>\n" for file in document["files"]])
-    return (
+    head = (
         f"<!DOCTYPE html>\n<html>\n  <head>\n{metas}"
         f"    <title>Links for {name}</title>\n  </head>\n  <body>\n"
-        f"    <h1>Links for {name}</h1>\n{anchors}  </body>\n</html>\n"
-    ).encode("ascii", "xmlcharrefreplace")
+        f"    <h1>Links for {name}</h1>\n"
+    )
+    end = "  </body>\n</html>\n"
+    # Bytes at once, since of a large page each copy counts.
+    return b"".join(map(_in_ascii, chain([head], _anchors(document["files"]), [end])))
+
+
+def _in_ascii(text: str) -> bytes:
+    return text.encode("ascii", "xmlcharrefreplace")
+
+
+def _anchors(files: list[dict[str, Any]]) -> Iterator[str]:
+    for start in range(0, len(files), _FILES_AT_A_TIME):
+        some = files[start : start + _FILES_AT_A_TIME]
+        yield "".join([f"    {_anchor(file)}<br>\n" for file in some])
 
 
 def _metas(document: dict[str, Any], version: str) -> Iterator[tuple[str, object]]:

@@ -11,7 +11,13 @@ from urllib.parse import quote, unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from crane_core.errors import IndexBroken, IndexRefused, InvalidURL
-from crane_core.index.answer import PageAnswer, is_missing, refuse_login_page, require_ok
+from crane_core.index.answer import (
+    PageAnswer,
+    is_missing,
+    refuse_login_page,
+    refuse_too_many,
+    require_ok,
+)
 from crane_core.index.links import DISTRIBUTION_SUFFIXES, Links
 from crane_core.index.page import HTML_TYPES, JSON_TYPE, strict_json
 from crane_core.index.page_bounds import why_unreadable
@@ -59,6 +65,8 @@ async def read_root(fetch: PageFetcher, root_url: str) -> RootPage | None:
 
 
 def _read(answer: PageAnswer, root_url: str) -> RootPage:
+    # PyPI's has 700 thousand projects, each an object of two values.
+    refuse_too_many(answer, times=2)
     if answer.media_type in {JSON_TYPE, "application/json"}:
         return _from_json(answer, root_url)
     if answer.media_type in HTML_TYPES:
