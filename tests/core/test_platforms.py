@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -21,15 +23,18 @@ from crane_cli.main import print_anything
 from crane_cli.progress import is_moving
 from crane_cli.shells import guess_shell
 from crane_core.agent import start
-from crane_core.agent.process import _alone
-from crane_core.agent.runtime import Place
+from crane_core.agent.process import _alone, _forget
+from crane_core.agent.runtime import Place, Runtime
 from crane_core.clients.person import Person
 from crane_core.clients.pip_files import pip_files
 from crane_core.clients.trust import SERVER_AUTHENTICATION, system_roots
 from crane_core.clients.uv_indexes import uv_files
+from crane_core.config.store import ConfigStore
 from crane_core.errors import UnsafePermissions
 from crane_core.files import private_folder
-from crane_core.gateway.server import sharing_option
+from crane_core.gateway.guard import Guard
+from crane_core.gateway.peer import peer_uid
+from crane_core.gateway.server import loopback_address, sharing_option
 from crane_core.http import clock_skew
 from crane_core.platform import (
     detached,
@@ -39,6 +44,7 @@ from crane_core.platform import (
     writable_by_others,
 )
 from crane_core.programs import find_program
+from crane_core.secret import Secret
 from crane_core.sharing import patiently
 
 SYSTEMS = ("linux", "darwin", "win32")
@@ -238,6 +244,7 @@ def test_where_agents_keep_their_files(tmp_path: Path) -> None:
 
 def test_a_port_is_ours_alone() -> None:
     assert sharing_option(system="win32") == getattr(socket, "SO_EXCLUSIVEADDRUSE", -5)
+    assert {loopback_address(system=name) for name in ("darwin", "win32")} == {"127.0.0.1"}
     assert {sharing_option(system=name) for name in ("linux", "darwin")} == {socket.SO_REUSEADDR}
 
 
@@ -328,3 +335,70 @@ def test_what_windows_and_macos_trust(monkeypatch: pytest.MonkeyPatch) -> None:
 )  # fmt: skip
 def test_a_clock_that_is_wrong(words: str, is_skew: bool) -> None:
     assert (clock_skew(OSError(words), "https://index.example.com") is not None) is is_skew
+
+
+def test_a_mark_before_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[index.firm]\nurl = "https://a.example/python"\nissuer = "https://sso.example"\n',
+        encoding="utf-8-sig",
+    )
+    file.chmod(0o600)
+    assert [index.name for index in ConfigStore(file).load()] == ["firm"]
+
+
+def test_how_agents_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file that somebody has open stays; the agent's end goes on, and the place is free."""
+    place, runtime = Place(tmp_path / "place"), cast("Runtime", object())
+    private_folder(place.folder)
+    tried: list[Path] = []
+
+    def remove(path: Path) -> None:
+        tried.append(path)
+        raise PermissionError(13, "The process cannot access the file")
+
+    monkeypatch.setattr(Place, "read", lambda _: runtime)
+    monkeypatch.setattr("crane_core.agent.process.remove", remove)
+    _forget(place, runtime)
+    assert tried == [place.file]
+    with _alone(place) as is_alone:
+        assert is_alone
+
+
+@pytest.mark.parametrize(
+    ("secret", "method", "path", "status"),
+    [
+        (None, "GET", "/firm/simple/", None), (None, "POST", "/legacy/", 403),
+        ("s", "GET", "/firm/simple/", 403), ("s", "POST", "/legacy/", 403),
+    ],
+)  # fmt: skip
+def test_where_nobody_knows_who_connects(
+    secret: str | None, method: str, path: str, status: int | None
+) -> None:
+    """Where no user id can be known, the secret decides; without any, nothing is uploaded."""
+    guard = Guard(None, Secret(secret) if secret else None, frozenset({1000, 0}))
+    scope = {"method": method, "path": path, "headers": [], "extensions": {}}
+    refusal = guard.check(scope, lambda: None)
+    assert (refusal and refusal.status) == status
+    assert guard.check(scope, lambda: 1001) is not None
+    assert peer_uid(("127.0.0.1", 1), ("127.0.0.1", 2), system="darwin") is None
+
+
+def test_the_page_names_what_is_there() -> None:
+    root = Path(__file__).parents[2]
+    rows = re.findall(
+        r"^\|(.+)\|$", (root / "docs/reference/platforms.md").read_text("utf-8"), re.MULTILINE
+    )
+    names = [name for name in globals() if name.startswith("test_")]
+    packages = {"core": "packages/core/src/crane_core", "cli": "packages/cli/src/crane_cli"}
+    seen = 0
+    for row in rows:
+        *_, code, _, test = row.split(" | ")
+        for word in re.findall(r"`([^`]+)`", test):
+            seen += 1
+            known = (root / word).exists() or any(word in name for name in names)
+            assert known, f"{word} in: {row}"
+        for word in re.findall(r"`((?:core|cli)/[^`]+)`", code):
+            package, _, rest = word.partition("/")
+            assert (root / packages[package] / rest).exists(), word
+    assert seen > 30

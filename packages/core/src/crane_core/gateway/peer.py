@@ -20,13 +20,15 @@ _UID_AT = 16 + 4 + 48 + 12  # after the header, four bytes, the two ends, three 
 GONE = -1
 
 
-def peer_uid(peer: tuple[str, int], own: tuple[str, int]) -> int | None:
+def peer_uid(
+    peer: tuple[str, int], own: tuple[str, int], *, system: str = sys.platform
+) -> int | None:
     """Return the user id that owns the other end of a TCP connection on this machine.
 
     Linux tells by netlink, about this one connection; where that is not allowed, in
     /proc/net/tcp. `GONE` where its process has closed it, None where it cannot be known.
     """
-    if sys.platform != "linux":
+    if system != "linux":
         return None
     try:
         return _asked(peer, own)

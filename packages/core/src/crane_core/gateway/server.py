@@ -27,13 +27,13 @@ _SO_EXCLUSIVEADDRUSE = ~4  # winsock2.h: ~SO_REUSEADDR; `socket` names it on Win
 GRACE = 2  # seconds that streams get to finish; all is over within three
 
 
-def loopback_address() -> str:
+def loopback_address(*, system: str = sys.platform) -> str:
     """Return an address of this machine's own for one gateway.
 
     netrc knows no ports, so pip sends the gateway's secret to every server on its address. On
     Linux all of 127.0.0.0/8 is this machine's: a random address is shared with nobody.
     """
-    if sys.platform != "linux":
+    if system != "linux":
         return "127.0.0.1"
     return f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
 
