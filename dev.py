@@ -27,6 +27,11 @@ def programs(environment: Path) -> Path:
     return environment / ("Scripts" if os.name == "nt" else "bin")
 
 
+def program(environment: Path, name: str) -> str:
+    """Return the path of an environment's program; Windows adds no `.exe` to one with a folder."""
+    return str(programs(environment) / (f"{name}.exe" if os.name == "nt" else name))
+
+
 def surroundings(**variables: str) -> dict[str, str]:
     """Return the environment of what we start."""
     environment = {**os.environ, **variables}
@@ -37,22 +42,21 @@ def surroundings(**variables: str) -> dict[str, str]:
     return environment
 
 
-def call(*command: str | Path, **variables: str) -> None:
+def call(*command: str, **variables: str) -> None:
     """Run a command in the root folder, and end with its exit code if it fails."""
     environment = surroundings(**variables)
-    code = subprocess.call([str(part) for part in command], cwd=ROOT, env=environment)
+    code = subprocess.call(command, cwd=ROOT, env=environment)
     if code:
         sys.exit(code)
 
 
-def uv() -> Path:
+def uv() -> str:
     """Return uv, installed from the package index if this clone has none yet."""
-    name = "uv.exe" if os.name == "nt" else "uv"
-    program = programs(BOOTSTRAP) / name
-    if not program.exists():
+    own = program(BOOTSTRAP, "uv")
+    if not Path(own).exists():
         venv.create(BOOTSTRAP, with_pip=True)
-        call(programs(BOOTSTRAP) / "python", "-m", "pip", "install", "--quiet", UV_VERSION)
-    return program
+        call(program(BOOTSTRAP, "python"), "-m", "pip", "install", "--quiet", UV_VERSION)
+    return own
 
 
 def setup() -> None:
@@ -64,9 +68,8 @@ def setup() -> None:
 
 def run(*command: str, **variables: str) -> None:
     """Run a command of the environment."""
-    own = programs(ROOT / ".venv")
-    path = os.pathsep.join([str(own), os.environ.get("PATH", "")])
-    call(own / command[0], *command[1:], PATH=path, **variables)
+    path = os.pathsep.join([str(programs(ROOT / ".venv")), os.environ.get("PATH", "")])
+    call(program(ROOT / ".venv", command[0]), *command[1:], PATH=path, **variables)
 
 
 def check(*_: str) -> None:
@@ -85,12 +88,12 @@ def docs(*arguments: str) -> None:
     run("python", "-m", "devtasks.docs", *arguments)
 
 
-def prepare(program: str) -> str:
+def prepare(script: str) -> str:
     """Get what the tests of a marker need, in bounded time; return why it is not here, or nothing.
 
-    The program prints that reason. If it fails instead, so do we.
+    The script prints that reason. If it fails instead, so do we.
     """
-    command = [str(programs(ROOT / ".venv") / "python"), program]
+    command = [program(ROOT / ".venv", "python"), script]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(done.returncode)
@@ -119,9 +122,9 @@ def cover(*_: str) -> None:
 def everything(*pytest: str) -> None:
     """Run all tests that can run here, and say which cannot."""
     # Meanwhile, and once: compiled tests, which else each worker would compile for itself.
-    collect = [str(programs(ROOT / ".venv") / "pytest"), "--collect-only", "-qq"]
+    collect = [program(ROOT / ".venv", "pytest"), "--collect-only", "-qq"]
     compiling = subprocess.Popen(collect, cwd=ROOT, stdout=subprocess.DEVNULL, env=surroundings())
-    reasons = {marker: prepare(program) for marker, (_, program) in OPTIONAL.items()}
+    reasons = {marker: prepare(script) for marker, (_, script) in OPTIONAL.items()}
     compiling.wait()
     missing = {marker: reason for marker, reason in reasons.items() if reason}
     chosen = " and ".join(f"not {marker}" for marker in missing)

@@ -11,9 +11,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
 from support.pips import index_of, register
+from support.terminals import pexpect
 from support.world import CRANE, User, World
 
 from crane_cli.commands import COMMANDS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pexpect
 import pytest
+from support.terminals import pexpect
 from support.world import CRANE, User, World
 
 

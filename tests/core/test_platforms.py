@@ -5,6 +5,7 @@ None of it has run on macOS or Windows: docs/reference/platforms.md says what th
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import re
@@ -12,7 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -393,6 +394,8 @@ def test_the_page_names_what_is_there() -> None:
     packages = {"core": "packages/core/src/crane_core", "cli": "packages/cli/src/crane_cli"}
     seen = 0
     for row in rows:
+        if " | " not in row:  # the line below a head
+            continue
         *_, code, _, test = row.split(" | ")
         for word in re.findall(r"`([^`]+)`", test):
             seen += 1
@@ -402,3 +405,50 @@ def test_the_page_names_what_is_there() -> None:
             package, _, rest = word.partition("/")
             assert (root / packages[package] / rest).exists(), word
     assert seen > 30
+
+
+POSIX_MODULES = {"fcntl", "grp", "pexpect", "pty", "pwd", "resource", "termios", "tty", "uvloop"}
+POSIX_NAMES = {
+    "SIGHUP", "SIGKILL", "SIGQUIT", "SIGSTOP", "SIGUSR1", "SIGPIPE", "SIGALRM", "fork", "geteuid",
+    "getuid", "getgid", "killpg", "mkfifo", "setsid", "uname", "AF_UNIX",
+}  # fmt: skip
+
+
+def at_import(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what runs when a module is imported, unless it is behind a look at the system."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.If, ast.BoolOp, ast.IfExp)) and re.search(
+            r"sys\.platform|hasattr|TYPE_CHECKING|os\.name", ast.unparse(node)
+        ):
+            continue
+        yield node
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for part in (*node.decorator_list, node.args):
+                yield part
+                yield from at_import(part)
+        elif not isinstance(node, ast.Lambda):
+            yield from at_import(node)
+
+
+def test_everything_can_be_imported_on_windows() -> None:
+    """A name that Windows lacks would end a command there, or the collection of all tests."""
+    root = Path(__file__).parents[2]
+    words = re.compile("|".join(sorted(POSIX_MODULES | POSIX_NAMES)))
+    found = []
+    for folder in ("packages", "tests"):
+        for path in (root / folder).rglob("*.py"):
+            if "node_modules" in path.parts or not words.search(text := path.read_text("utf-8")):
+                continue
+            tree = ast.parse(text)
+            if "importorskip(" in text or "from support.terminals" in text:
+                continue  # skipped before it comes to that
+            for node in at_import(tree):
+                names = (
+                    [alias.name for alias in node.names] if isinstance(node, ast.Import)
+                    else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                )  # fmt: skip
+                if POSIX_MODULES & set(names):
+                    found.append(f"{path}: imports {names}")
+                if isinstance(node, ast.Attribute) and node.attr in POSIX_NAMES:
+                    found.append(f"{path}:{node.lineno} {node.attr}")
+    assert found == []

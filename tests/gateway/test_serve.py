@@ -92,11 +92,11 @@ def test_each_answer_is_a_line_on_standard_error_without_any_token(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it_at_once_with_exit_code_0(operator: Operator, number: int) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_ends_it_at_once_with_exit_code_0(operator: Operator, name: str) -> None:
     with operator.serve() as serve:
         serve.get("/-/health")
-        code, seconds = serve.end(signal.Signals(number))
+        code, seconds = serve.end(signal.Signals[name])
         said = serve.err.rest()
     assert (code, said) == (0, "")
     assert seconds < GIVEN_TO_END

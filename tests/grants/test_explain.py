@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 from grants.kit import URL, index_at, register
 from idp.oidc import Realm, approve_device
+from support.terminals import pexpect
 from support.world import CRANE, User
 
 from crane_core.index.provenance import SqliteProvenance

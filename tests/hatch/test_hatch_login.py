@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pexpect
 import pytest
 from hatch.kit import VERSIONS, HatchDesk
 from idp.oidc import Realm
 from run.kit import says
 from support.pips import log_in
+from support.terminals import pexpect
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pexpect
 import pytest
 from hatch.kit import HatchDesk
 from run.kit import says
+from support.terminals import pexpect
 
 from crane_core.config.store import ConfigStore
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pexpect
 import pytest
 from idp.oidc import Realm
 from pdm.kit import VERSIONS, PdmDesk
 from poetry.kit import write_pages
 from run.kit import says
 from support.pips import log_in
+from support.terminals import pexpect
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pexpect
 import pytest
 from idp.oidc import Realm
 from poetry.kit import VERSIONS, Desk
 from run.kit import says
 from support.pips import log_in
+from support.terminals import pexpect
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pexpect
 import pytest
 from auth.disks import small_disk
 from idp.oidc import Realm
 from run.kit import LIMIT, Machine, says
 from support.pips import log_in, register
+from support.terminals import pexpect
 from support.tooling import UV
 from support.world import CRANE, User, World
 

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pexpect
 import pytest
 from run.kit import LIMIT, SOON, Machine, says, until
+from support.terminals import pexpect
 from support.world import CRANE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 from support.pips import NEWEST, RUNNING, Environments, Pip
+from support.terminals import pexpect
 from support.tooling import UV
 from support.workshop import Builder
 from support.world import CRANE, SECONDS, User, World

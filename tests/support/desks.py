@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pexpect
 from filelock import FileLock
 from forward.rig import Site
 from poetry.pypi import PyPI
@@ -132,8 +131,10 @@ class ToolDesk:
         assert done.returncode == 0, f"{says(done)}\n{self.machine.log()}"
         return done.stdout + done.stderr
 
-    def at_terminal(self, *arguments: str) -> pexpect.spawn:
+    def at_terminal(self, *arguments: str) -> Any:
         """Start the tool in the project, with somebody in front of it."""
+        import pexpect  # not on Windows, where this module is imported too
+
         return pexpect.spawn(
             str(self.program), list(arguments), env=self.environ(TERM="xterm"),
             cwd=str(self.project), encoding="utf-8", dimensions=(60, 200), timeout=60,
