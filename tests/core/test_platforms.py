@@ -6,6 +6,7 @@ None of it has run on macOS or Windows: docs/reference/platforms.md says what th
 from __future__ import annotations
 
 import ast
+import ctypes
 import io
 import os
 import re
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -42,6 +43,7 @@ from crane_core.platform import (
     exit_code,
     readable_by_others,
     user_paths,
+    windows_mark,
     writable_by_others,
 )
 from crane_core.programs import find_program
@@ -201,6 +203,44 @@ def test_what_keeps_an_agent_apart_from_its_starters_terminal(
     monkeypatch.setattr(start.platform, "detached", lambda: ways[:1])
     with pytest.raises(PermissionError):
         start._detached(["program"])
+
+
+class Kernel:
+    """The functions of kernel32 that tell of processes, for one process."""
+
+    def __init__(self, exit_code: int | None, *, asks_in_vain: bool = False) -> None:
+        self._exit_code = exit_code
+        self._asks_in_vain = asks_in_vain
+        self.closed: list[object] = []
+        # As ctypes' functions, these can be given attributes.
+        self.OpenProcess = lambda access, inherit, pid: 0 if exit_code is None else 0x1_0000_0004
+
+    def GetExitCodeProcess(self, handle: object, code: Any) -> int:  # noqa: N802
+        code._obj.value = self._exit_code
+        return 1
+
+    def GetProcessTimes(self, handle: object, created: Any, *others: Any) -> int:  # noqa: N802
+        created._obj.dwHighDateTime, created._obj.dwLowDateTime = 0x1DB2C3D, 0xA0
+        return 0 if self._asks_in_vain else 1
+
+    def CloseHandle(self, handle: Any) -> None:  # noqa: N802
+        self.closed.append(handle.value)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "error", "mark"),
+    [
+        (Kernel(259), 0, "1db2c3d000000a0"), (Kernel(0), 0, None), (Kernel(1), 0, None),
+        (Kernel(None), 87, None), (Kernel(None), 5, "running"),
+        (Kernel(259, asks_in_vain=True), 0, "running"),
+    ],
+)  # fmt: skip
+def test_whether_windows_has_a_process(
+    kernel: Kernel, error: int, mark: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: error, raising=False)
+    assert windows_mark(42, kernel) == mark
+    assert kernel.closed == ([] if error else [0x1_0000_0004])  # a handle has 64 bits
 
 
 def test_programs_of_the_folder_that_we_stand_in(

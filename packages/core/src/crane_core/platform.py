@@ -169,25 +169,37 @@ def _listed_mark(pid: int) -> str | None:
 def _windows_mark(pid: int) -> str | None:
     if sys.platform == "win32":
         import ctypes
-        from ctypes import wintypes
 
-        query_limited_information, still_active, access_denied = 0x1000, 259, 5
-        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-        kernel.OpenProcess.restype = wintypes.HANDLE
-        handle = kernel.OpenProcess(query_limited_information, False, pid)
-        if not handle:
-            return "running" if ctypes.get_last_error() == access_denied else None
-        try:
-            code = wintypes.DWORD()
-            kernel.GetExitCodeProcess(wintypes.HANDLE(handle), ctypes.byref(code))
-            if code.value != still_active:
-                return None
-            times = [wintypes.FILETIME() for _ in range(4)]
-            kernel.GetProcessTimes(wintypes.HANDLE(handle), *map(ctypes.byref, times))
-            return f"{times[0].dwHighDateTime:x}{times[0].dwLowDateTime:08x}"
-        finally:
-            kernel.CloseHandle(wintypes.HANDLE(handle))
+        return windows_mark(pid, ctypes.WinDLL("kernel32", use_last_error=True))
     return None
+
+
+def windows_mark(pid: int, kernel: Any) -> str | None:
+    """Return the mark of a process by the functions of kernel32, None if there is none.
+
+    Of one that we may not ask it is "running", which is nobody's mark: not ours, at any rate.
+    """
+    import ctypes
+    from ctypes import wintypes
+
+    query_limited_information, still_active, access_denied = 0x1000, 259, 5
+    kernel.OpenProcess.restype = wintypes.HANDLE
+    handle = kernel.OpenProcess(query_limited_information, False, pid)
+    if not handle:
+        refused = getattr(ctypes, "get_last_error")() == access_denied  # noqa: B009 - Windows' own
+        return "running" if refused else None
+    try:
+        code = wintypes.DWORD()
+        times = [wintypes.FILETIME() for _ in range(4)]
+        known = kernel.GetExitCodeProcess(wintypes.HANDLE(handle), ctypes.byref(code))
+        # Who holds a handle keeps the number of a process that has ended.
+        if known and code.value != still_active:
+            return None
+        if not kernel.GetProcessTimes(wintypes.HANDLE(handle), *map(ctypes.byref, times)):
+            return "running"
+        return f"{times[0].dwHighDateTime:x}{times[0].dwLowDateTime:08x}"
+    finally:
+        kernel.CloseHandle(wintypes.HANDLE(handle))
 
 
 def machine_mark() -> str:
