@@ -73,7 +73,7 @@ def test_list_nothing(user: User) -> None:
     [
         ("frm", 'Did you mean: "firm"?'),
         ("https://crane.example/pyhton", 'Did you mean: "https://crane.example/python"?'),
-        ("https://far.away/zzz", "register it with: crane index register https://far.away/zzz"),
+        ("https://far.away/zzz", "run: crane index register https://far.away/zzz"),
         ("qqq", "see: crane index list"),
     ],
 )

@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, text: str, line: int) -> Non
         assert caught.value.exit_code == 3
         message = caught.value.message
         assert f"{store.path}:{line}:" in message or f"line {line}" in message
-        assert "mend the file" in caught.value.hint
+        assert "correct the file" in caught.value.hint
     assert store.path.read_text() == text
 
 

@@ -63,16 +63,18 @@ LONGEST_PART = 800
 class CraneError(Exception):
     """An expected failure: one line for the user, and the next step.
 
-    `code` names it for programs, `exit_code` is what the command line returns.
+    `code` names it for programs, `exit_code` is what the command line returns. `next_step` is the
+    hint where whoever raises it knows none.
     """
 
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
+    next_step: ClassVar[str] = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.next_step
 
     @property
     def line(self) -> str:
@@ -192,6 +194,7 @@ class WorkloadBroken(LoginError):
 
     code = "workload-broken"
     exit_code = 30
+    next_step = "check the job's settings, or leave this source out: CRANE_DETECTORS_OFF"
 
 
 class ProviderError(CraneError):
@@ -267,6 +270,7 @@ class IndexBroken(SourceError):
 
     code = "index-broken"
     exit_code = 22
+    next_step = "tell the index's administrators"
 
 
 class ProjectBlocked(SourceError):

@@ -51,7 +51,7 @@ async def _resolve(origin: Origin) -> Finding:
         return Finding(
             "bad",
             f"DNS: there is no address for {origin.host} ({error.strerror or error})",
-            "check the name in the index URL, the network or the VPN",
+            "check the name in the index URL, the network or VPN",
             IndexUnreachable.exit_code,
         )
     addresses = sorted({str(entry[4][0]) for entry in found})

@@ -194,7 +194,9 @@ def _files_in(path: Path) -> list[Path]:
         if not path.exists():
             raise UsageError(f"there is no file {path}", hint="build it first, as with: uv build")
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="check the path"
+        ) from None
     return [path]
 
 

@@ -99,7 +99,9 @@ class Fetcher:
     async def _fetch(self, target: Target) -> None:
         wanted = target.wanted
         if not NAME.fullmatch(wanted.project):
-            raise UsageError(f"{wanted.project[:80]!r} is no project's name")
+            raise UsageError(
+                f"{wanted.project[:80]!r} is no project's name", hint="correct that line"
+            )
         if not wanted.version and not wanted.files:
             raise UsageError(
                 f"{wanted.project} is not pinned to one version",

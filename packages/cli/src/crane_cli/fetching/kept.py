@@ -40,7 +40,7 @@ def note_what_is_not_kept(here: Context, harvest: Harvest) -> None:
             if file.sha256 not in held:
                 error = NotKept(
                     f"the cache has no room for {file.file}",
-                    hint="free space on the disk, or set a larger CRANE_CACHE_SIZE",
+                    hint="free some space, or set a larger CRANE_CACHE_SIZE",
                 )
                 harvest.failures.append(Failure(file.project, file.file, error))
         harvest.failures.extend(_lost_pages(cache, harvest))

@@ -26,7 +26,9 @@ def read_lock(name: str, environ: Mapping[str, str]) -> list[Wanted]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}") from None
+        raise UsageError(
+            f"{name} cannot be read: {error.strerror}", hint="check the path"
+        ) from None
     if path.suffix not in {".lock", ".toml"}:
         from crane_cli.locks.requirements import read_requirements
 

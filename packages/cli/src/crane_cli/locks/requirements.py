@@ -40,7 +40,9 @@ class _Files:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+            raise UsageError(
+                f"{path} cannot be read: {error.strerror}", hint="check the path"
+            ) from None
         for line in plain_lines(decode(content, str(path)), self.environ):
             self._line(line, path)
 
@@ -61,7 +63,10 @@ class _Files:
             self.extra.append(value)
         elif option.name == "--requirement":
             if "://" in value:
-                raise UsageError(f"{path} names {value}, which crane does not look into")
+                raise UsageError(
+                    f"{path} names {value}, which crane does not look into",
+                    hint="fetch that file, and name it: -r FILE",
+                )
             self.read(path.parent / value)
         elif option.name == "--editable":
             self.wanted.append(Wanted(project=value, elsewhere="from a folder"))

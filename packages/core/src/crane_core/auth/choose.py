@@ -111,7 +111,7 @@ class Chooser:
         reasons = "; ".join(f"{v.grant.name}: {v.why_not}" for v in verdicts)
         raise LoginNeeded(
             f"nobody is logged in at {index.name}, and nobody can answer here ({reasons})",
-            hint=f"run crane login {index.name} at a terminal, or set "
+            hint=f"run: crane login {index.name} at a terminal, or set "
             f"CRANE_TOKEN_{index.variable_suffix}",
         )
 
@@ -136,7 +136,7 @@ class Chooser:
         if grant.interactive and not self.prompt.can_answer:
             raise LoginNeeded(
                 f"nobody is logged in at {index.name}, and nobody can answer here",
-                hint=f"run: crane login {index.name}, at a terminal",
+                hint=f"run: crane login {index.name} at a terminal",
             )
         return grant
 

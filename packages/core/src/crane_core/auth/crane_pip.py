@@ -46,7 +46,7 @@ async def import_session(context: AuthContext, path: Path, index: Index) -> bool
         tokens = read_token_response(payload, now)
         provider = await index_provider(context.client(index), index)
     except CraneError as error:
-        raise ConfigBroken(f"{path}: {error.message}", hint="log in with: crane login") from error
+        raise ConfigBroken(f"{path}: {error.message}", hint="run: crane login") from error
     async with context.store.lock(key, "refresh", timeout=60.0, notice=lambda: None):
         context.store.write(key, Session(tokens, provider))
     return True
@@ -59,7 +59,7 @@ def _entry(path: Path, index: Index) -> dict[str, Any] | None:
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConfigBroken(
-            f"{path}: no tokens.json of crane-pip ({reason})", hint="log in with: crane login"
+            f"{path}: no tokens.json of crane-pip ({reason})", hint="run: crane login"
         ) from None
     return matching[0] if matching and isinstance(matching[0], dict) else None
 

@@ -39,7 +39,7 @@ def client_secret(index: Index, environ: Mapping[str, str], vault: Vault) -> Sec
     if value := environ.get(f"CRANE_CLIENT_SECRET_{index.variable_suffix}"):
         return Secret(value)
     if index.client_secret_file:
-        return Secret(_file(index.client_secret_file, "client-secret-file"))
+        return Secret(_file(index, index.client_secret_file, "client-secret-file"))
     content = vault.read(secret_name(index))
     return None if content is None else Secret(content.decode("utf-8", "replace"))
 
@@ -55,7 +55,7 @@ def client_authentication(
     if index.client_auth == "none":
         return PublicClient(index.client_id)
     if index.client_key_file:
-        pem = Secret(_file(index.client_key_file, "client-key-file"))
+        pem = Secret(_file(index, index.client_key_file, "client-key-file"))
         return PrivateKeyJWT(index.client_id, pem, clock)
     secret = client_secret(index, environ, vault)
     if secret is None:
@@ -103,7 +103,8 @@ async def ready_token(index: Index, environ: Mapping[str, str]) -> Secret | None
         ) from error
     if output is None:
         raise LoginNeeded(
-            f"the token-command of {index.name} is not on PATH", hint="check the configuration"
+            f"the token-command of {index.name} is not on PATH",
+            hint=f"give another: crane index set {index.name} --token-command COMMAND",
         )
     return _usable(output.strip(), "token-command", index)
 
@@ -114,13 +115,14 @@ def _usable(value: str, source: str, index: Index) -> Secret:
     return Secret(value)
 
 
-def _file(name: str, key: str) -> str:
+def _file(index: Index, name: str, key: str) -> str:
+    hint = f"give another: crane index set {index.name} --{key} FILE"
     try:
         text = Path(name).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigBroken(
-            f"{key} {name} cannot be read: {type(error).__name__}", hint="check the configuration"
+            f"{key} {name} cannot be read: {type(error).__name__}", hint=hint
         ) from None
     if not text:
-        raise ConfigBroken(f"{key} {name} is empty", hint="check the configuration")
+        raise ConfigBroken(f"{key} {name} is empty", hint=hint)
     return text

@@ -172,7 +172,8 @@ async def _head_of(client: Client, url: str, *, accept: str) -> tuple[int, dict[
             return response.status_code, dict(response.headers)
     except TimeoutError:
         raise IndexUnreachable(
-            f"{url} did not answer in {HEAD_SECONDS:.0f} s", hint="check the URL, network or VPN"
+            f"{url} did not answer in {HEAD_SECONDS:.0f} s",
+            hint="check the URL, the network or VPN",
         ) from None
     except StreamError as error:
         raise clock_skew(error, url) or IndexUnreachable(

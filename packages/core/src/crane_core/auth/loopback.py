@@ -145,7 +145,8 @@ async def _start(
             shown = f"[{address}]" if ":" in address else address
             return server, host if host == "localhost" else shown
     raise NoLoopback(
-        f"cannot listen on this machine for the login ({reason})", hint="use --grant device"
+        f"cannot listen on this machine for the login ({reason})",
+        hint="run: crane login --grant device",
     )
 
 

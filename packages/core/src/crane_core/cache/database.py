@@ -172,7 +172,10 @@ class CacheDatabase:
         if code in _BUSY:
             return StorageBusy("another crane process keeps the cache busy", hint="try again")
         if code == sqlite3.SQLITE_FULL:
-            return DiskFull(f"no space left to write {self.path}", hint="free some space")
+            return DiskFull(
+                f"no space left to write {self.path}",
+                hint="free some space, then run the command again",
+            )
         return NotWritable(
             f"cannot use {self.path}: {error}", hint="make it writable for you, or remove it"
         )

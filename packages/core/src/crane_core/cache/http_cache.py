@@ -164,5 +164,5 @@ def _not_in_cache(question: Question) -> IndexUnreachable:
     if index is not None and question.identity is None:
         hint = f"nobody is logged in; run: crane login {index.name}"
     else:
-        hint = "do it once without --offline"
+        hint = "do it once without --offline or CRANE_OFFLINE"
     return IndexUnreachable(f"offline, and the cache has no {question.url}", hint=hint)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from crane_core.errors import IndexUnreachable, NotFound, NotWritable
+from crane_core.errors import IndexBroken, IndexUnreachable, NotFound, NotWritable
 from crane_core.files import storage_errors
 from crane_core.gateway.file_answers import WHOLE, require_file
 from crane_core.gateway.upstream import unreachable
@@ -140,7 +140,7 @@ class PageMaker:
                 async for data in response.aiter_raw():
                     body += data
                     if len(body) > MAX_METADATA:
-                        raise IndexUnreachable(f"{url} is too long")
+                        raise IndexUnreachable(f"{url} is too long", hint=IndexBroken.next_step)
         except StreamError as error:
             raise unreachable(error, url) from error
         return body

@@ -99,7 +99,7 @@ def _named_file(name: str, value: str) -> bytes:
 
 
 def _broken(name: str, value: str, reason: str) -> TrustBroken:
-    return TrustBroken(f"{name} names {value}: {reason}", hint="mend it, or take it out")
+    return TrustBroken(f"{name} names {value}: {reason}", hint="correct it, or take it out")
 
 
 def _read(path: Path) -> bytes:

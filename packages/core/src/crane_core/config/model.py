@@ -223,7 +223,7 @@ class Configuration:
         if near := difflib.get_close_matches(bare, known, n=1, cutoff=0.6):
             return f'Did you mean: "{known[near[0]]}"?'
         if "://" in wanted:
-            return f"register it with: crane index register {wanted}"
+            return f"run: crane index register {wanted}"
         return "see: crane index list"
 
     def only_or_default(self) -> Index:

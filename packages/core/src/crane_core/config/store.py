@@ -167,7 +167,9 @@ class ConfigStore:
 
     def _broken(self, reason: str, line: int | None = None) -> ConfigBroken:
         where = f"{self.path}:{line}" if line else str(self.path)
-        return ConfigBroken(f"{where}: {reason}", hint="mend the file, then run the command again")
+        return ConfigBroken(
+            f"{where}: {reason}", hint="correct the file, then run the command again"
+        )
 
 
 def _problem(key: str, value: Any) -> str | None:

@@ -148,7 +148,9 @@ class Answers:
                 )
                 self._observer(Event("page", project, source=found.place, stale=found.stale))
         except TimeoutError:
-            slow = IndexUnreachable(f"{name} did not answer in {PAGE_SECONDS:.0f} s")
+            slow = IndexUnreachable(
+                f"{name} did not answer in {PAGE_SECONDS:.0f} s", hint="try again in a minute"
+            )
             await self.page_problem(request, project, slow)
         except CraneError as error:
             await self.page_problem(request, project, error)

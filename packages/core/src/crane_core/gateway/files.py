@@ -267,7 +267,7 @@ async def _to_nobody(message: dict[str, Any]) -> None:
 def _not_in_cache(url: str) -> IndexUnreachable:
     return IndexUnreachable(
         f"offline, and the cache has no {filename_of(url)} for this login",
-        hint="do it once without --offline",
+        hint="do it once without --offline or CRANE_OFFLINE",
     )
 
 

@@ -102,7 +102,9 @@ class Upstream:
         """
         if index is not None and not within(url, index.token_prefix):
             # Without a token a Crane server says *not found* for everything.
-            raise IndexRefused(f"{url} is not below {index.token_prefix}")
+            raise IndexRefused(
+                f"{url} is not below {index.token_prefix}", hint="check the index URL"
+            )
         sent = {"accept": ACCEPT, "accept-encoding": "gzip", **headers}
         errand = _Errand("GET", url, index, sent, self._wires.for_page)
         return await self._ask(errand, partial(_whole_page, limit))
@@ -169,7 +171,9 @@ class Upstream:
                 url = target
         except StreamError as error:
             raise unreachable(error, url) from error
-        raise IndexUnreachable(f"{url}: more than {MAX_REDIRECTS} redirects")
+        raise IndexUnreachable(
+            f"{url}: more than {MAX_REDIRECTS} redirects", hint="check the index URL"
+        )
 
     async def _send(self, errand: _Errand, url: str) -> Response:
         """Return an answer that is neither *not now* nor *not with this token*."""
@@ -214,7 +218,9 @@ async def _whole_page(limit: int, response: Response) -> PageAnswer:
     body = await read_limited(response, limit)
     await response.aclose()
     if body is None:
-        raise IndexUnreachable(f"{url} is longer than {limit >> 20} MiB")
+        raise IndexUnreachable(
+            f"{url} is longer than {limit >> 20} MiB", hint=IndexBroken.next_step
+        )
     kept = {name: value for name in PAGE_HEADERS if (value := headers.get(name))}
     return PageAnswer(url, response.status_code, kept.get("content-type", ""), body, headers=kept)
 
@@ -241,7 +247,9 @@ def redirect_target(response: Response, url: str, index: Index | None) -> str | 
     if here.scheme == "https" and there.scheme == "http":
         # A server behind a proxy that ends TLS may name its own http address: same host only.
         if here.host != there.host:
-            raise IndexRefused(f"{url} redirects from https to plain http at {there}")
+            raise IndexRefused(
+                f"{url} redirects from https to plain http at {there}", hint=IndexBroken.next_step
+            )
         target, there = on_origin(here, target), here
     if index is None or within(target, index.token_prefix):
         return target

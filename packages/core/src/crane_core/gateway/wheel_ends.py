@@ -89,7 +89,9 @@ def _require_whole(response: Response, url: str) -> None:
     if response.status_code == 200:
         return
     if response.status_code == 429 or response.status_code >= 500:
-        raise IndexUnreachable(f"{url} answered HTTP {response.status_code}")
+        raise IndexUnreachable(
+            f"{url} answered HTTP {response.status_code}", hint="try again in a minute"
+        )
     raise NoMetadata(f"the index answered HTTP {response.status_code}")
 
 

@@ -244,7 +244,7 @@ def _errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if "full" in str(error):
             raise DiskFull(
-                f"no space left to write {path}", hint="free some space, then try again"
+                f"no space left to write {path}", hint="free some space, then run the command again"
             ) from error
         raise NotWritable(
             f"cannot use {path}: {error}",

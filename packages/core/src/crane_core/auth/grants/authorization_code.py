@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from crane_core.auth.grants.model import GrantRequest
     from crane_core.auth.loopback import LoopbackListener, Redirect
 
+# For a browser that cannot come back here.
+DEVICE = "crane login --grant device"
 LONGEST_WAIT = 600.0  # seconds that a person gets
 
 
@@ -82,7 +84,7 @@ def require_s256(request: GrantRequest) -> None:
     methods = request.provider.code_challenge_methods
     if methods and "S256" not in methods:
         raise ProviderAnswer(
-            f"{request.provider.issuer} offers PKCE without S256", hint="use --grant device"
+            f"{request.provider.issuer} offers PKCE without S256", hint=f"run: {DEVICE}"
         )
 
 
@@ -93,7 +95,7 @@ def authorization_url(
     endpoint = request.provider.authorization_endpoint
     if endpoint is None:
         raise ClientRejected(
-            f"{request.provider.issuer} has no authorization endpoint", hint="use --grant device"
+            f"{request.provider.issuer} has no authorization endpoint", hint=f"run: {DEVICE}"
         )
     parameters = {
         "response_type": "code",
@@ -118,7 +120,7 @@ async def _redirect(listener: LoopbackListener) -> Redirect:
         return await asyncio.wait_for(listener.redirect(), LONGEST_WAIT)
     except TimeoutError:
         raise LoginExpired(
-            "nobody completed the login in time", hint="run: crane login, or use --grant device"
+            "nobody completed the login in time", hint=f"run: crane login, or {DEVICE}"
         ) from None
 
 
@@ -131,7 +133,10 @@ def read_redirect(request: GrantRequest, redirect: Redirect) -> str:
     provider, parameters = request.provider, redirect.parameters
     issuer = parameters.get("iss")
     if issuer is None and provider.sends_issuer:
-        raise IssuerRejected("the login came back without the issuer that it promises to name")
+        raise IssuerRejected(
+            "the login came back without the issuer that it promises to name",
+            hint="log in again from a fresh browser window, or tell the provider's administrators",
+        )
     if issuer is not None and provider.issuer is not None and issuer != provider.issuer:
         raise IssuerRejected(
             f"the login came back from {printable(issuer, 200)}, not from {provider.issuer}",
@@ -150,5 +155,5 @@ def _failure(error: str, description: str) -> CraneError:
         return LoginDenied(f"the login was denied ({detail})", hint="run: crane login again")
     return ClientRejected(
         f"the identity provider refused the login ({detail})",
-        hint="check client id, scope and redirect URI at the provider, or use --grant device",
+        hint=f"check client id, scope and redirect URI at the provider, or run: {DEVICE}",
     )

@@ -76,7 +76,7 @@ async def workload_token(request: GrantRequest) -> Secret:
         asked = ", ".join(d.name for d in DETECTORS if d.name not in switched_off(request.environ))
         raise LoginNeeded(
             f"no identity for {index.name} in these surroundings (asked: {asked or 'none'})",
-            hint=f"set CRANE_ID_TOKEN_FILE, or log in with: crane login {index.name}",
+            hint=f"set CRANE_ID_TOKEN_FILE, or run: crane login {index.name}",
         )
     return found.token
 

@@ -114,7 +114,10 @@ class Courier:
     ) -> tuple[RelayedResponse, Secret]:
         """Return the answer, and the token it was given for."""
         if not index.covers(url):
-            raise IndexRefused(f"{url} is neither below {index.url} nor its upload-url")
+            raise IndexRefused(
+                f"{url} is neither below {index.url} nor its upload-url",
+                hint=f"see: crane index show {index.name}",
+            )
         token = await self._tokens.token(index)
         answer = await self._once(index, method, url, headers, body, token)
         if answer.status_code != 401:

@@ -104,7 +104,8 @@ class Publishing:
             raise UploadRefused(403, switched_off(index))
         if self.offline:
             raise IndexUnreachable(
-                f"offline, and {name} cannot take a file", hint="do it without --offline"
+                f"offline, and {name} cannot take a file",
+                hint="do it without --offline or CRANE_OFFLINE",
             )
         if request.scope["query_string"]:
             raise UploadRefused(400, f"the URL of an upload to {name} has no query")
