@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import json
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from support.world import User, World, make_world
 
 from crane_core.config.store import ConfigStore
 from crane_core.index.page import parse_json
+from crane_core.responses import read_limited
 from crane_devserver.behaviour import STATIC_INDEX
 from crane_devserver.running import serve_in_thread
 from crane_devserver.wheels import make_wheel
@@ -143,6 +146,20 @@ def test_a_large_page_takes_some_ten_times_its_size(index: Scripted, user: User)
             assert (answer.status_code, len(answer.content) > 7 * MIB) == (200, True)
             print("@@", (peak(process) - before) / len(page))
             assert peak(process) - before < 18 * len(page), name
+
+
+def test_a_piece_of_an_answer_that_unpacks_to_much_more() -> None:
+    """It is unpacked to the limit: what comes at a time may be large, and a thousand times that."""
+    packed = gzip.compress(bytes(100 * MIB), 1)
+    answer = httpx2.Response(
+        200, headers={"content-encoding": "gzip"}, stream=httpx2.ByteStream(packed)
+    )
+    tracemalloc.start()
+    try:
+        assert asyncio.run(read_limited(answer, MIB)) is None
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
 
 
 def hostile_links(folder: Path) -> list[str]:
