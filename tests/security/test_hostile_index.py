@@ -53,9 +53,9 @@ BOMBS = {
     "lists in lists": b'{"meta": {"api-version": "1.0"}, "name": "x", "files": ' + b"[" * MIB,
     "a number of many digits": b'{"meta": {"api-version": "1.0"}, "files": ' + b"9" * MIB + b"}",
     "objects nobody asked for": b'{"meta": {"api-version": "1.0"}, "files": [], "x": ['
-    + b"{}," * (20 * MIB) + b"{}]}",
+    + b"{}," * (8 * MIB) + b"{}]}",
     "values nobody asked for": b'{"meta": {"api-version": "1.0"}, "files": [], "x": ['
-    + b'"ab",' * (12 * MIB) + b"0]}",
+    + b'"ab",' * (5 * MIB) + b"0]}",
     "more files than there are": b'{"meta": {"api-version": "1.0"}, "name": "x", "files": ['
     + b'{"filename": "x-1.zip", "url": "x"},' * 250_000 + b'{"filename": "y", "url": "x"}]}',
 }  # fmt: skip
