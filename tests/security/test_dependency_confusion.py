@@ -188,7 +188,7 @@ def test_no_tool_takes_a_private_name_from_pypi(office: Office, attempt: Attempt
     if attempt in (crane_pip, crane_pip_by_index_route, crane_uv):
         done, found = attempt(office, names[0], names[0])
         assert (done.returncode, found) == (0, {"firm_lib-1.0"}), says(done)
-    for name in names[1:] if attempt in (crane_uv, crane_run_uv) else names[1:2]:
+    for name in names[1:] if attempt in (crane_uv, crane_pip_by_index_route) else names[1:2]:
         done, found = attempt(office, name, name)
         assert done.returncode != 0, says(done)
         assert found == set(), says(done)
