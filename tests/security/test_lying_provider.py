@@ -52,7 +52,9 @@ class Desk:
         lie()
         # It says nothing: at a busy machine it may end after crane.
         browser = f"sh -c 'touch {self.opened}' %s"
-        done = self.user.crane("login", "--force", *arguments, BROWSER=browser)
+        # A lie that is believed would be waited for.
+        way = ("--force", "--timeout", "20", *arguments)
+        done = self.user.crane("login", *way, BROWSER=browser)
         self.check(done.stdout, done.stderr)
         return done.returncode, done.stderr.splitlines()[-1]
 
