@@ -379,7 +379,7 @@ class CommandNotFound(LocalError):
 
 
 class Interrupted(CraneError):
-    """Ctrl-C."""
+    """Ctrl-C; in `crane publish` SIGTERM, too."""
 
     code = "interrupted"
     exit_code = 130
