@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -28,7 +27,8 @@ from poetry.kit import Desk, Poetries
 from poetry.pypi import PyPI
 from run.kit import says
 from support.desks import ToolDesk, machine_of
-from support.pips import log_in, register
+from support.pips import NEWEST, RUNNING, Environments, Pip, log_in, register
+from support.tooling import UV, Toolbox, toolbox
 from support.workers import shared_folder
 from support.world import CRANE, User, World, make_world
 
@@ -36,6 +36,8 @@ import dev
 from crane_cli.main import parser
 from crane_devserver.repository import Repository
 from crane_devserver.wheels import make_wheel
+
+__all__ = ["toolbox"]
 
 # What is not ours in the pages' blocks; a misspelt name is in none of both.
 OTHERS = {
@@ -163,10 +165,12 @@ def open_world(realm: Realm, tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-def test_the_first_page_pip_uv_and_publishing(open_world: World, user: User) -> None:
+def test_the_first_page_pip_uv_and_publishing(
+    open_world: World, user: User, environments: Environments
+) -> None:
     """Somebody with an empty home and a browser types what stands there."""
     venv, dist, project = user.home / "venv", user.home / "dist", user.home / "project"
-    user.run(sys.executable, "-m", "venv", str(venv), check=True)
+    environments.make(venv, Pip(RUNNING, NEWEST))
     environ = {**user.environ, "VIRTUAL_ENV": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
     index, tools, publishing = (ROOT / "docs" / f"{n}.md" for n in ("index", "tools", "publishing"))
 
@@ -253,7 +257,7 @@ def steps(page: str, base: str) -> list[str]:
 
 
 def test_the_how_tos_of_several_indexes_offline_and_containers(
-    open_world: World, user: User
+    open_world: World, user: User, environments: Environments
 ) -> None:
     """One after the other, by a user who logs in once."""
     world = open_world
@@ -262,7 +266,7 @@ def test_the_how_tos_of_several_indexes_offline_and_containers(
     everyone = frozenset({"everyone"})
     world.crane.repositories["data-science"] = Repository("data-science", second, everyone)
     venv, project = user.home / "venv", user.home / "project"
-    user.run(sys.executable, "-m", "venv", str(venv), check=True)
+    environments.make(venv, Pip(RUNNING, NEWEST))
     environ = {**user.environ, "VIRTUAL_ENV": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
     project.mkdir()
     (project / "requirements.txt").write_text("our-private-package\n")
@@ -287,14 +291,16 @@ def test_the_how_tos_of_several_indexes_offline_and_containers(
     assert len((project / "token").read_text().split(".")) == 3
 
 
-def test_the_how_tos_of_jobs_and_of_crane_pip(open_world: World, user: User) -> None:
+def test_the_how_tos_of_jobs_and_of_crane_pip(
+    open_world: World, user: User, environments: Environments
+) -> None:
     realm, world = open_world.realm, open_world
     # The job's client is in no group.
     repositories = world.crane.repositories
     repositories["python"] = replace(repositories["python"], read_groups=None)
     (user.home / "requirements.txt").write_text("our-private-package\n")
     venv = user.home / "venv"
-    user.run(sys.executable, "-m", "venv", str(venv), check=True)
+    environments.make(venv, Pip(RUNNING, NEWEST))
     environ = {**user.environ, "VIRTUAL_ENV": str(venv)}
     text = "\n".join(steps("ci", world.crane_url))
     text = text.replace("my-job", realm.ci_client_id).replace("=…", f"={realm.ci_client_secret}")
@@ -323,3 +329,62 @@ def test_the_how_to_of_a_proxy(site: Site, user: User, realm: Realm) -> None:
         text = text.replace("/etc/ssl/firm.pem", site.net.ca_file)
         said = run(text, machine.user.environ, user.home)
     assert "✓" in said
+
+
+# --- the reference
+
+
+def lines_of(page: str, url: str) -> str:
+    """Return a reference page's command lines for our index, where nobody can be asked."""
+    text = "\n".join(line.text for line in shown(ROOT / "docs" / "reference" / f"{page}.md"))
+    return text.replace(f"setup {URL}", f"setup {URL} --yes --plugins none").replace(URL, url)
+
+
+def test_the_reference_of_setup_pip_and_prefetch(
+    open_world: World, user: User, environments: Environments
+) -> None:
+    world, url = open_world, open_world.index_url
+    world.add_private("acme")
+    for name in ("venv", "other-env"):
+        environments.make(user.home / name, Pip(RUNNING, NEWEST))
+    (user.home / "requirements.txt").write_text("our-private-package==1.0\n")
+    (user.home / "dev.txt").write_text("acme==1.0\n")
+    (user.home / "pyproject.toml").write_text(
+        '[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["our-private-package"]\n'
+        f'[[tool.uv.index]]\nurl = "{url}/simple"\ndefault = true\n'
+    )
+    environ = {**user.environ, "VIRTUAL_ENV": str(user.home / "venv")}
+    environ["UV_PYTHON_DOWNLOADS"] = "never"
+
+    assert "✓ logged in now as ada" in run(lines_of("setup", url), environ, user.home)
+    said = run(lines_of("pip", url).replace("https://pypi.org/simple", world.public_url),
+               environ, user.home)  # fmt: skip
+    assert "Successfully installed our-private-package-1.0" in said
+    assert "Successfully installed acme-1.0" in said
+    prefetch = f"crane uv lock\ncrane index set python --keep-pages\n{lines_of('prefetch', url)}"
+    run(prefetch, environ, user.home)
+
+
+def test_the_reference_of_run(
+    site: Site, user: User, realm: Realm, toolbox: Toolbox, tmp_path: Path
+) -> None:
+    site.add_private("our-private-package")
+    register(user, site.index())
+    log_in(user, realm, site.index())
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["our-private-package"]\n[tool.poetry]\npackage-mode = false\n'
+        f'[[tool.poetry.source]]\nname = "firm"\nurl = "{site.index_url}"\n'
+        f'[[tool.uv.index]]\nurl = "{site.index_url}"\ndefault = true\n'
+        '[tool.tox]\nenv_list = ["unit"]\n[tool.tox.env.unit]\nskip_install = true\n'
+        'deps = ["our-private-package"]\n'
+        'commands = [["python", "-c", "import our_private_package"]]\n'
+    )
+    extra = {"PIP_INDEX_URL": site.index_url, "POETRY_CACHE_DIR": str(tmp_path / "cache")}
+    with machine_of(user, site, REQUESTS_CA_BUNDLE=site.net.ca_file, **extra) as machine:
+        programs = (toolbox.folder("poetry"), toolbox.folder("tox"), Path(UV).parent)
+        run(lines_of("run", site.index_url), machine.user.environ, tmp_path, *programs)
+    for lock in ("poetry.lock", "uv.lock"):
+        assert site.index_url in (tmp_path / lock).read_text()
+    assert list((tmp_path / ".tox" / "unit").rglob("our_private_package-1.0.dist-info"))

@@ -208,7 +208,6 @@ assert not [line for line in lines if b"@127.0.0.1" in line]
 """
 
 
-@each_version
 def test_what_a_build_sees(desk: HatchDesk, realm: Realm) -> None:
     """No login, and no secret in the list of processes, even if pip's files name a proxy."""
     token = log_in(desk.machine.user, realm)

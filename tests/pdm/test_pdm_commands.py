@@ -192,7 +192,6 @@ def test_builds_get_private_build_requirements(desk: PdmDesk) -> None:
     assert desk.pypi.asked("firm-build") == []
 
 
-@each_version
 def test_publish_needs_no_login_of_pdms(desk: PdmDesk) -> None:
     desk.write()
     wheel = make_wheel(desk.project / "dist", "app", "1.0")
@@ -213,7 +212,6 @@ def test_publish_needs_no_login_of_pdms(desk: PdmDesk) -> None:
     desk.run(*publish, "--skip-existing")
 
 
-@each_version
 def test_uv_mode(desk: PdmDesk) -> None:
     """uv gets the environment of `crane run`, and PDM's own environment is as before."""
     desk.site.add_private("firm-lib", requires=["open-lib"])

@@ -63,7 +63,6 @@ def test_at_a_terminal(private: PdmDesk) -> None:
     assert child.exitstatus == 0
 
 
-@each_version
 def test_where_nobody_can_be_asked_it_is_an_error_with_what_to_do(private: PdmDesk) -> None:
     """For each command that needs an index, and each way to say that nobody is there."""
     private.run("lock")
@@ -113,7 +112,6 @@ def test_a_token_that_is_set_needs_no_login(private: PdmDesk, realm: Realm) -> N
     assert private.mentions(token) == []
 
 
-@each_version
 def test_public_files_of_a_static_lock_need_no_login(desk: PdmDesk) -> None:
     """A job that installs nothing private from the lock file needs no secret."""
     desk.site.add_private("firm-lib")

@@ -269,7 +269,7 @@ def enclosed(stocked: Site, net: Net, ada: User) -> Iterator[str]:
         yield f"{url}/simple/open-lib/"
 
 
-@pytest.mark.parametrize("pip", EVERY_FORWARD_PIP, ids=str)
+@pytest.mark.parametrize("pip", OLDEST_AND_NEWEST, ids=str)
 def test_the_command_lines_own_proxy_and_certificates_lead_on(
     pip: Pip, enclosed: str, net: Net, ada: User, make_environment: MakeEnvironment
 ) -> None:

@@ -170,7 +170,6 @@ def _put_poetry_core_on(desk: Desk) -> None:
         wheel.writestr(f"{info.name}/RECORD", "")
 
 
-@each_version
 def test_many_downloads_at_once(desk: Desk) -> None:
     names = [f"firm-{number}" for number in range(12)]
     for name in names:
@@ -236,7 +235,6 @@ def test_publish_needs_no_login_of_poetrys(desk: Desk) -> None:
     desk.run("publish", "--repository", "firm", "--skip-existing")
 
 
-@each_version
 def test_self_commands_are_as_before(desk: Desk) -> None:
     desk.write()
     with_plugin = desk.run("self", "show", "plugins")

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 import uv
+from support.pips import NEWEST, RUNNING, Environments, Pip
 from support.serving import serving
-from support.workshop import SCRIPTS, Builder
+from support.tooling import Toolbox, toolbox
+from support.workshop import SCRIPTS
 from support.world import User, World
 
-TOOLS = {"poetry": ["poetry==2.5.1"], "pdm": ["pdm[locked]==2.29.4"]}
-
-
-class Toolbox(Builder):
-    """The tools, each in an environment of its own."""
-
-    @cache  # noqa: B019  one environment a session
-    def tool(self, name: str) -> str:
-        """Return the tool's program."""
-        venv = self.root / name
-        overrides = self.root / "overrides.txt"
-        # Mirrors rebuild certifi with their own certificates and another version number.
-        overrides.write_text("certifi\n")
-        self.uv("venv", "--no-config", "--python", sys.executable, venv)
-        python = venv / SCRIPTS / "python"
-        self.uv(
-            "pip", "install", "--no-config", "--python", python, "--override", overrides,
-            *TOOLS[name],
-        )  # fmt: skip
-        return str(venv / SCRIPTS / name)
-
-
-@pytest.fixture(scope="session")
-def toolbox(tmp_path_factory: pytest.TempPathFactory) -> Toolbox:
-    return Toolbox(tmp_path_factory.mktemp("toolbox"))
+__all__ = ["toolbox"]
 
 
 @pytest.fixture
@@ -50,11 +27,13 @@ def project(world: World, logged_in: User) -> Path:
     return folder
 
 
-def test_pip_installs_from_the_served_index(project: Path, logged_in: User) -> None:
+def test_pip_installs_from_the_served_index(
+    project: Path, logged_in: User, environments: Environments
+) -> None:
     """With nothing of crane's about pip."""
     with serving(logged_in) as served:
-        logged_in.run(sys.executable, "-m", "venv", str(project / "venv"), check=True)
-        pip = [str(project / "venv" / SCRIPTS / "pip"), "install", "-i"]
+        environments.make(project / "venv", Pip(RUNNING, NEWEST))
+        pip = [str(project / "venv" / SCRIPTS / "python"), "-m", "pip", "install", "-i"]
         done = logged_in.run(*pip, f"{served.url}/python/simple/", "secret-lib", check=True)
     assert "Successfully installed public-lib-2.0 secret-lib-1.0" in done.stdout
 
@@ -85,7 +64,7 @@ def test_poetry_locks_and_installs_from_the_served_index(
             f'name = "crane"\nurl = "{served.url}/python/simple/"\npriority = "primary"\n'
         )
         extra = {"POETRY_VIRTUALENVS_IN_PROJECT": "true"}
-        poetry = [toolbox.tool("poetry"), "--directory", str(project), "--no-interaction"]
+        poetry = [toolbox.program("poetry"), "--directory", str(project), "--no-interaction"]
         logged_in.run(*poetry, "lock", check=True, **extra)
         done = logged_in.run(*poetry, "install", check=True, **extra)
     assert "secret-lib (1.0)" in done.stdout
@@ -105,7 +84,7 @@ def test_pdm_locks_and_installs_from_the_served_index(
             f'name = "pypi"\nurl = "{served.url}/python/simple/"\n'
         )
         extra = {"PDM_CHECK_UPDATE": "false"}
-        pdm = [toolbox.tool("pdm"), "install", "--project", str(project)]
+        pdm = [toolbox.program("pdm"), "install", "--project", str(project)]
         done = logged_in.run(*pdm, check=True, **extra)
     lock = (project / "pdm.lock").read_text()
     assert 'name = "secret-lib"\nversion = "1.0"' in lock
