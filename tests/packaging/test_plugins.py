@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 from run.kit import Machine
-from support.tooling import TOOLS, UV, Toolbox
+from support.tooling import TOOLS, UV, Toolbox, uv_cache
 from support.workshop import Builder, call, clean_environment
+
+from crane_cli.tools import PLUGINS
 
 STATUS = {
     "poetry": ("poetry", "crane", "status"),
     "pdm": ("pdm", "crane", "status"),
     "hatch": ("hatch-crane", "status"),
 }
-PLUGINS = {"poetry": "poetry-plugin-crane", "pdm": "pdm-crane", "hatch": "hatch-crane"}
 
 
 @pytest.mark.parametrize("tool", PLUGINS)
@@ -31,9 +32,8 @@ def test_a_plugin_is_installed_as_its_page_says(
     lines = [f"{n} @ {w.as_uri()}" for n, w in zip(names, wheels, strict=True)]
     constraints.write_text("\n".join(lines))
     home = ada.user.home
-    cache = call(UV, "cache", "dir", env=clean_environment(), cwd=home).strip()
     env = clean_environment() | {
-        "HOME": str(home), "USERPROFILE": str(home), "UV_CACHE_DIR": cache,
+        "HOME": str(home), "USERPROFILE": str(home), "UV_CACHE_DIR": uv_cache(),
         "PATH": os.pathsep.join([str(Path(UV).parent), os.environ["PATH"]]),
     }  # fmt: skip
     pipx, pip_args = toolbox.program("pipx"), f"--constraints {constraints}"

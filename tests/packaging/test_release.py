@@ -27,7 +27,7 @@ from packaging.version import Version
 from run.kit import Machine, says, until
 from support.desks import machine_of
 from support.pips import log_in, register
-from support.tooling import UV, Toolbox, toolbox
+from support.tooling import UV, Toolbox, toolbox, uv_cache
 from support.workshop import ROOT, clean_environment
 from support.world import User
 
@@ -276,13 +276,6 @@ def metrics(agent: Runtime) -> str:
     url = f"http://127.0.0.1:{agent.port}/-/metrics"
     with httpx2.Client(trust_env=False, timeout=LIMIT) as http:
         return http.get(url, headers=login).raise_for_status().text
-
-
-def uv_cache() -> str:
-    done = subprocess.run(
-        [UV, "cache", "dir"], env=clean_environment(), stdout=subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout.strip()
 
 
 @pytest.mark.parametrize("installer", [Installer("uv tool"), Installer("pipx")], ids=str)

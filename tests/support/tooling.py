@@ -38,6 +38,14 @@ TOOLS = {
 }
 
 
+def uv_cache() -> str:
+    """Return where uv keeps what it has fetched; for installers in homes of their own."""
+    done = subprocess.run(
+        [UV, "cache", "dir"], env=clean_environment(), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
 @dataclass(frozen=True)
 class Toolbox:
     """The tools, each in an environment that all workers of a test run share."""
