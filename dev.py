@@ -45,10 +45,10 @@ def surroundings(**variables: str) -> dict[str, str]:
     return environment
 
 
-def call(*command: str, **variables: str) -> None:
-    """Run a command in the root folder, and end with its exit code if it fails."""
+def call(*command: str, cwd: Path = ROOT, **variables: str) -> None:
+    """Run a command, in the root folder unless told, and end with its exit code if it fails."""
     environment = surroundings(**variables)
-    code = subprocess.call(command, cwd=ROOT, env=environment)
+    code = subprocess.call(command, cwd=cwd, env=environment)
     if code:
         sys.exit(code)
 
@@ -69,10 +69,10 @@ def setup() -> None:
     call(uv(), "sync", "--locked", "--quiet", *groups, "--python", sys.executable)
 
 
-def run(*command: str, **variables: str) -> None:
+def run(*command: str, cwd: Path = ROOT, **variables: str) -> None:
     """Run a command of the environment."""
     path = os.pathsep.join([str(programs(ROOT / ".venv")), os.environ.get("PATH", "")])
-    call(program(ROOT / ".venv", command[0]), *command[1:], PATH=path, **variables)
+    call(program(ROOT / ".venv", command[0]), *command[1:], cwd=cwd, PATH=path, **variables)
 
 
 def check(*_: str) -> None:
@@ -81,6 +81,7 @@ def check(*_: str) -> None:
     run("ruff", "check", ".")
     run("ruff", "format", "--check", ".")
     run("mypy")
+    run("mypy", "--config-file", "mypy.ini", ".", cwd=ROOT / "tests")
     run("lint-imports")
     run("python", "-m", "devtasks.docs", "--check")
 

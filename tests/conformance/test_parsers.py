@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from conformance.front import Front
 from conformance.rows import MD5, SHA256, SHA512
-from support.workshop import SCRIPTS
-from tools.test_plain_index import Toolbox
+from support.tooling import Toolbox, toolbox
+
+__all__ = ["toolbox"]
 
 # One worker: Poetry and PDM are installed once.
 pytestmark = pytest.mark.xdist_group("parsers")
@@ -113,12 +114,6 @@ def read_with(
     return facts
 
 
-@pytest.fixture(scope="session")
-def toolbox(tmp_path_factory: pytest.TempPathFactory) -> Toolbox:
-    """Give Poetry and PDM, each in an environment of its own."""
-    return Toolbox(tmp_path_factory.mktemp("toolbox"))
-
-
 @pytest.fixture(params=["json", "html"])
 def page(request: pytest.FixtureRequest, front: Front) -> str:
     """Give a project whose page the index has in one form or the other."""
@@ -141,6 +136,6 @@ def test_pip_reads_what_the_index_says(front: Front, page: str, form: str, pip: 
 def test_poetry_and_pdm_read_what_the_index_says(
     front: Front, page: str, form: str, tool: str, toolbox: Toolbox
 ) -> None:
-    python = str(Path(toolbox.tool(tool)).parent / ("python.exe" if SCRIPTS != "bin" else "python"))
+    python = toolbox.program("python", tool)
     url = f"{front.gate.url}/python/simple/{page}/"
     assert read_with(python, f"with_{tool}.py", url, form) == expected(front, page)

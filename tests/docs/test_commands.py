@@ -201,13 +201,13 @@ Make = Callable[..., ToolDesk]
 
 
 def poetry_desk(factory: pytest.TempPathFactory, *parts: object) -> ToolDesk:
-    desk = Desk(*parts, Poetries(shared_folder(factory, "poetries")).poetry(POETRY))  # type: ignore[arg-type]
+    desk = Desk(*parts, Poetries(shared_folder(factory, "poetries")).poetry(POETRY))  # type: ignore[call-arg]
     desk.write(sources="")
     return desk
 
 
 def pdm_desk(factory: pytest.TempPathFactory, *parts: object) -> ToolDesk:
-    desk = PdmDesk(*parts, Pdms(shared_folder(factory, "pdms")).pdm(PDM))  # type: ignore[arg-type]
+    desk = PdmDesk(*parts, Pdms(shared_folder(factory, "pdms")).pdm(PDM))  # type: ignore[call-arg]
     text = (ROOT / "docs" / "pdm.md").read_text(encoding="utf-8")
     source = text.partition("```toml\n[[tool.pdm.source]]")[2].partition("```")[0]
     desk.write(sources="[[tool.pdm.source]]" + source.replace(URL, desk.site.index_url))
@@ -215,7 +215,7 @@ def pdm_desk(factory: pytest.TempPathFactory, *parts: object) -> ToolDesk:
 
 
 def hatch_desk(factory: pytest.TempPathFactory, *parts: object) -> ToolDesk:
-    desk = HatchDesk(*parts, Hatches(shared_folder(factory, "hatches")).hatch(HATCH))  # type: ignore[arg-type]
+    desk = HatchDesk(*parts, Hatches(shared_folder(factory, "hatches")).hatch(HATCH))  # type: ignore[call-arg]
     desk.write("our-private-package")
     return desk
 

@@ -339,8 +339,8 @@ def test_finished_answers_belong_to_one_view_and_one_origin(rig: Rig, site: Site
                 size = int(answer.partition("content-length: ")[2].split("\r\n")[0])
                 while size:
                     size -= len(tls.recv(size))
-    for view in rig.forwarding.views._views.values():  # type: ignore[attr-defined]
-        memories |= {id(origin.finished) for origin in view.origins.values()}
+    for known in rig.forwarding.views._views.values():  # type: ignore[union-attr]
+        memories |= {id(origin.finished) for origin in known.origins.values()}
     assert len(memories) == 4
     # The same bytes to the public host: its Host does not fit.
     with raw.secure(rig, first, f"{PUBLIC_HOST}:443") as tls:

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import h2.config
 import h2.connection
@@ -25,7 +25,8 @@ from crane_core.gateway.upstream import Upstream
 from crane_core.http import TimeLimits
 from crane_core.secret import Secret
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader: TypeAlias = asyncio.StreamReader
+Writer: TypeAlias = asyncio.StreamWriter
 # Does something with a request, and says whether the connection is kept.
 Step = Callable[[Reader, Writer], Awaitable[bool]]
 LIMITS = TimeLimits(connect=2.0, read=2.0, write=2.0, pool=2.0)

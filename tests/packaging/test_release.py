@@ -130,8 +130,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     done = repository.release(NEXT)
     assert done.returncode == 0, says(done)
     (repository.root / "said").write_text(done.stdout)
-    for file in aside.iterdir():
-        file.rename(repository.dist / file.name)
+    for built in aside.iterdir():
+        built.rename(repository.dist / built.name)
     return repository
 
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -15,7 +16,7 @@ from support.world import CRANE, SECONDS, User, World
 
 from crane_devserver.faults import Fault
 
-pexpect = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
+pexpect: Any = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
 
 SLOW = 2_000  # bytes a second
 BIG = 3_000_000
@@ -23,12 +24,12 @@ ENDS = 20  # seconds that anything may take to end
 
 
 @pytest.fixture
-def spawn(ready: User) -> Iterator[Callable[..., pexpect.spawn]]:
+def spawn(ready: User) -> Iterator[Callable[..., Any]]:
     """Start crane on a terminal of its own, and leave nothing of it behind."""
-    started: list[pexpect.spawn] = []
+    started: list[Any] = []
     ready.variables["TERM"] = "xterm"
 
-    def start(*arguments: str) -> pexpect.spawn:
+    def start(*arguments: str) -> Any:
         child = pexpect.spawn(
             CRANE, list(arguments), env=ready.environ, cwd=str(ready.home),
             timeout=SECONDS, encoding="utf-8", dimensions=(40, 120),
@@ -49,7 +50,7 @@ def family(pid: int) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
-def finish(child: pexpect.spawn) -> tuple[str, int]:
+def finish(child: Any) -> tuple[str, int]:
     """Read to the end; return what was shown, and the exit code as a shell has it."""
     child.expect(pexpect.EOF)
     child.wait()
