@@ -177,8 +177,10 @@ def soak(*arguments: str) -> None:
     seconds, others = minutes_of(arguments, "10")
     clients = os.environ.get("SOAK_CLIENTS", "200")
     test = "tests/faults/test_killed_agents.py"
-    variables = {"SOAK_SECONDS": str(seconds), "SOAK_CLIENTS": clients}
-    run("pytest", "-q", "-s", "-n", "0", "--timeout", "0", test, *others, **variables)
+    run(
+        "pytest", "-q", "-s", "-n", "0", "--timeout", "0", test, *others,
+        SOAK_SECONDS=str(seconds), SOAK_CLIENTS=clients,
+    )  # fmt: skip
 
 
 def demo(*arguments: str) -> None:
