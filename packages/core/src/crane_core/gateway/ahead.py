@@ -20,6 +20,7 @@ from crane_core.flight import SingleFlight, Turns
 from crane_core.index.answer import Missing
 from crane_core.index.candidates import best_candidate, requirements_for
 from crane_core.index.environment import environment_of, is_installer
+from crane_core.index.source import SourcedPage
 from crane_core.index.wheel_metadata import dependencies_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.connection import Connection
     from crane_core.gateway.metadata import WheelMetadata
     from crane_core.index.environment import ToolEnvironment
-    from crane_core.index.source import Source, SourcedPage
+    from crane_core.index.source import Source
 
 MANY_FILES = 1000
 Key = tuple[str, str]  # the source's name, the project
@@ -177,13 +178,16 @@ class Ahead:
         self.statistics.used += 1
         self._turns.hurry(key)
         try:
-            return await asyncio.shield(page.task)
+            found = await asyncio.shield(page.task)
+            if isinstance(found, SourcedPage):
+                await found.recorded()
         except CraneError:
             return None  # the tool's own question may fare better, and its answer is the one shown
         except asyncio.CancelledError:
             if page.task.cancelled():
                 return None
             raise
+        return found
 
     def _is_old(self, page: _Page) -> bool:
         done = page.fetched_at

@@ -47,6 +47,7 @@ class SourcedPage:
 
     `place` names the index for people. Until `fresh_until`, in seconds since the epoch, it may be
     given again without asking anybody. `stale` says that the index could not be asked.
+    `recording` ends once it is on the disk that the index owns the name; None if it was before.
     """
 
     page: ProjectPage
@@ -55,6 +56,15 @@ class SourcedPage:
     url: str
     fresh_until: float = 0.0
     stale: bool = False
+    recording: asyncio.Future[None] | None = None
+
+    async def recorded(self) -> None:
+        """Wait until no other index can ever answer for the name: before a tool gets the page.
+
+        Raises a `StorageError`.
+        """
+        if self.recording is not None:
+            await asyncio.shield(self.recording)
 
 
 class Source(Protocol):
@@ -67,7 +77,7 @@ class Source(Protocol):
     async def owned_page(self, project: str) -> SourcedPage | None:
         """Return the page if a private index owns the name, without naming it to a public one.
 
-        Raises a `SourceError`.
+        It may not be `recorded` yet. Raises a `SourceError`.
         """
         ...
 
@@ -277,6 +287,7 @@ class PrivateFirst:
             except IndexUnreachable as error:
                 return await self._from_before(project, error)
             if owned is not None:
+                await owned.recorded()
                 return owned
         if self.fallback is None:
             return Missing()
@@ -325,7 +336,10 @@ class PrivateFirst:
         if isinstance(found, Missing):
             await self._refuse_private_names(project)
         elif not self._provenance.served(self._prefix, project):
-            await asyncio.wrap_future(self._provenance.record_project(self._prefix, project))
+            recording = asyncio.wrap_future(self._provenance.record_project(self._prefix, project))
+            # Nobody may wait for it; asyncio complains about an error that nobody looks at.
+            recording.add_done_callback(lambda done: done.cancelled() or done.exception())
+            found = replace(found, recording=recording)
         self._decided[project] = (self._clock.now(), not isinstance(found, Missing))
         return None if isinstance(found, Missing) else found
 
