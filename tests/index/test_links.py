@@ -42,6 +42,7 @@ def resolved(base: str, target: str) -> str | None:
 @given(BASES, TARGETS)
 @example("https://h.example/simple/lib/", "lib-1.0.whl")
 @example("https://h.example/simple/lib/", "https://h.example:70000/x")
+@example("https://h.example/simple/lib/", "https://h.example/?")
 def test_a_short_cut_leads_where_the_long_way_leads(base: str, target: str) -> None:
     if base.isascii():
         assert resolved(base, target) == by_the_book(base, target)

@@ -19,6 +19,8 @@ def is_text(value: object) -> bool:
     """Whether a value is a string that UTF-8 can say: JSON may hold half a pair (RFC 8259 §8.2)."""
     if not isinstance(value, str):
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

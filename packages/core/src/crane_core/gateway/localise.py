@@ -36,17 +36,17 @@ def localised(found: SourcedPage, base_url: str, provenance: Provenance) -> Proj
     known = provenance.sha256_of([file["url"] for file in page.files if not file["hashes"]])
 
     def change(file: dict[str, Any]) -> dict[str, Any]:
-        changed: dict[str, Any] = {}
+        changed = file
         url = file["url"]
         if local := ours.local_url(url):
-            changed["url"] = local
+            changed = {**file, "url": local}
             if not file["hashes"] and url in known:
                 changed["hashes"] = {"sha256": known[url]}
         # PEP 740: it needs the token as the file itself does.
         attested = file.get("provenance")
         if isinstance(attested, str) and (local := ours.local_url(attested)):
-            changed["provenance"] = local
-        return {**file, **changed} if changed else file
+            changed = {**changed, "provenance": local}
+        return changed
 
     return page.with_files(change)
 
@@ -66,7 +66,10 @@ def without_local_files(found: SourcedPage) -> ProjectPage:
 def _host_of(url: str) -> str:
     """Return the part of a URL that its origin depends on (RFC 3986 §3.2)."""
     scheme, separator, rest = url.partition("://")
-    return scheme + separator + re.split(r"[/?#]", rest, maxsplit=1)[0]
+    host = rest.partition("/")[0]
+    if "?" in host or "#" in host:
+        host = re.split(r"[?#]", host, maxsplit=1)[0]
+    return scheme + separator + host
 
 
 def _may_be_linked(url: str, own: Origin) -> bool:

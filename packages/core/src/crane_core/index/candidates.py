@@ -59,7 +59,7 @@ def requirements_for(
     values = None if environment is None else environment.markers
     return [
         requirement
-        for requirement in dependencies.requires
+        for requirement in dependencies.that_may_hold(extras)
         if requirement.url is None and _holds(requirement, values, extras)
     ]
 

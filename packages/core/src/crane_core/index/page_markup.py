@@ -92,7 +92,12 @@ def _attributes(file: dict[str, Any]) -> Iterator[str]:
 
 def core_metadata(file: dict[str, Any]) -> dict[str, str] | bool | None:
     """Return what an entry says of its metadata file (PEP 714 §Specification)."""
-    value = next((file[key] for key in METADATA_KEYS if key in file), None)
+    for key in METADATA_KEYS:
+        if key in file:
+            value = file[key]
+            break
+    else:
+        return None
     if isinstance(value, dict) and value and all(isinstance(v, str) for v in value.values()):
         return value
     return bool(value) if value is not None else None

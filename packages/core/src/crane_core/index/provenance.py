@@ -151,7 +151,9 @@ class SqliteProvenance:
 
     def sha256_of(self, urls: Iterable[str]) -> dict[str, str]:
         """What the files at these URLs hashed to, where known."""
-        rows = self._rows(self._reading, _HASHES, json.dumps(list(urls)))
+        if not (wanted := list(urls)):
+            return {}
+        rows = self._rows(self._reading, _HASHES, json.dumps(wanted))
         return {row[0]: row[1] for row in rows}
 
     def record_file(self, url: str, sha256: str, *, index_url: str, project: str) -> None:

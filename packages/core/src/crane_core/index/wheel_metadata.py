@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import Message
     from pathlib import Path
 
@@ -37,6 +38,12 @@ _BEFORE_DIRECTORY = 48 << 10
 # A local header's fixed part, and room for its extra fields, which need not be the directory's.
 _LOCAL_HEADER, _LOCAL_EXTRA = 30, 1 << 10
 _END_RECORD = 22
+# The fields that dependencies are read from, with lines that go on (RFC 5322 §2.2.3).
+_FIELDS = re.compile(
+    r"^(?:Requires-Dist|Provides-Extra|Requires-Python)[ \t]*:.*(?:\r?\n[ \t].*)*",
+    re.IGNORECASE | re.MULTILINE,
+).findall
+_NEEDED_EXTRA = re.compile(r""";[^;]*\bextra\s*==\s*["']([^"']*)["']""").search
 
 
 class NoMetadata(Exception):
@@ -49,11 +56,30 @@ class NoMetadata(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What a METADATA says that a resolver follows; extras by their normalised names."""
+    """What a METADATA says that a resolver follows; extras by their normalised names.
 
-    requires: tuple[Requirement, ...] = ()
+    `lines` are the requirements as they are written. Lines that cannot be understood count for
+    nothing.
+    """
+
+    lines: tuple[str, ...] = ()
     extras: frozenset[str] = frozenset()
     requires_python: str = ""
+
+    @property
+    def requires(self) -> tuple[Requirement, ...]:
+        """All requirements."""
+        return tuple(found for line in self.lines if (found := _requirement(line)) is not None)
+
+    def that_may_hold(self, extras: frozenset[str]) -> Iterator[Requirement]:
+        """Yield all but those that need another extra; of most projects' lines, few are left."""
+        wanted = frozenset(map(canonicalize_name, extras))
+        for line in self.lines:
+            needed = None if " or " in line else _NEEDED_EXTRA(line)
+            if needed is not None and canonicalize_name(needed[1]) not in wanted:
+                continue
+            if (found := _requirement(line)) is not None:
+                yield found
 
 
 class TailReader:
@@ -150,7 +176,7 @@ def identity_of(metadata: bytes) -> tuple[str, Version] | None:
 
 
 def dependencies_of(metadata: bytes) -> Dependencies:
-    """Return what a METADATA depends on; lines that cannot be understood are left out."""
+    """Return what a METADATA depends on."""
     head = _head_of(metadata)
     # A resolver comes back to a version; long ones are not worth the memory.
     return _dependencies(head) if len(head) < LONG_HEAD else _dependencies.__wrapped__(head)
@@ -159,12 +185,11 @@ def dependencies_of(metadata: bytes) -> Dependencies:
 @lru_cache(maxsize=512)
 def _dependencies(text: bytes) -> Dependencies:
     try:
-        head = _head(text)
+        head = HeaderParser().parsestr("\n".join(_FIELDS(_decoded(text))))
     except NoMetadata:
         return Dependencies()
-    lines = head.get_all("Requires-Dist", [])[:MAX_REQUIREMENTS]
     return Dependencies(
-        tuple(found for line in lines if (found := _requirement(line)) is not None),
+        tuple(map(str, head.get_all("Requires-Dist", [])[:MAX_REQUIREMENTS])),
         frozenset(canonicalize_name(extra) for extra in head.get_all("Provides-Extra", [])),
         str(head.get("Requires-Python", "")).strip(),
     )
@@ -184,11 +209,14 @@ def _head_of(metadata: bytes) -> bytes:
 
 
 def _head(metadata: bytes) -> Message:
-    head = _head_of(metadata)
+    return HeaderParser().parsestr(_decoded(_head_of(metadata)))
+
+
+def _decoded(head: bytes) -> str:
     if len(head) > MAX_HEAD:
         raise NoMetadata("the head of METADATA is too long")
     try:
-        return HeaderParser().parsestr(head.decode())
+        return head.decode()
     except UnicodeDecodeError:
         raise NoMetadata("METADATA is no UTF-8") from None
 
