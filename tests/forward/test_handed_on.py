@@ -17,6 +17,8 @@ from forward.rig import PRIVATE_HOST, PUBLIC_HOST, Rig, Site, forward
 from gateway.harness import Home
 from gateway.upstream import SECONDS, Scripted, start, whole
 
+from crane_core.gateway.settings import Settings
+
 MEBIBYTE = 1 << 20
 OWN = "authorization: Basic YWRhOnB3"
 
@@ -60,7 +62,8 @@ def odd(app: Scripted, net: Net, site: Site, home: Home, tmp_path) -> Iterator[R
     with net.host(app, "odd.test") as url:
         index = site.index(name="odd", url=f"{url}/python/simple")
         home.login(index)
-        with forward(home, net, tmp_path, index) as rig:
+        # It is to be asked by the tool alone.
+        with forward(home, net, tmp_path, index, settings=Settings(prefetch=False)) as rig:
             yield rig
 
 

@@ -66,5 +66,6 @@ def test_an_answer_that_is_handed_on_keeps_the_id_of_its_own_server(
             (event,) = rig.events
 
     assert re.findall(r"(?m)^x-request-id: (\w+)", answer.head) == ["theirs"]
-    assert app.requests[-1][2]["x-request-id"] == "mine"
+    (sent,) = (headers for _, target, headers in app.requests if target == "/elsewhere")
+    assert sent["x-request-id"] == "mine"
     assert re.fullmatch(r"[0-9a-f]{10}", event.request)

@@ -273,6 +273,25 @@ def test_one_slow_host_keeps_no_other_waiting() -> None:
     run(test())
 
 
+def test_what_is_opened_before_it_is_needed_is_used() -> None:
+    async def test() -> None:
+        async with listening(say(reply(PAGE))) as site, Transports(LIMITS, per_host=8) as wires:
+            origin = origin_of(site.url)
+            for _ in range(2):
+                await wires.prepare(origin, NO_SETTINGS, 3)
+            wire = await wires.for_stream(origin, NO_SETTINGS)
+            answers = [await wire.send("GET", f"{site.url}/a", {}) for _ in range(3)]
+            assert site.connections == len(site.requests) == 3
+            for answer in answers:
+                await answer.aclose()
+            with refusing() as held:
+                nobody = origin_of(f"http://127.0.0.1:{port_of(held)}")
+                with pytest.raises(StreamError):
+                    await wires.prepare(nobody, NO_SETTINGS, 3)
+
+    run(test())
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_an_index_that_drips_ends_at_the_limit_in_all(whole: bool) -> None:
     """No single byte is late, so no limit between bytes ends it."""

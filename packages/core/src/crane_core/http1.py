@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from crane_core.http import RelayedResponse, Response
     from crane_core.tls import TLSSettings
+    from crane_core.urls import Origin
 
 # Bytes. One read of the loop (256 KiB) exceeds it: a slow reader has one such piece waiting, and
 # none is joined to another: measured, twice as fast as 128 KiB.
@@ -64,18 +65,23 @@ class Http1Client:
         self._tls = tls
         self._proxies = proxies
         self._verifying: asyncio.Future[ssl.SSLContext] | None = None
+        self._prepared: dict[Origin, float] = {}
+        self._timeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=limits.pool,
+            sock_connect=limits.connect,
+            sock_read=limits.read,
+        )
+        self._connector = _Connector(
+            limit=0, limit_per_host=per_host, keepalive_timeout=IDLE_SECONDS
+        )
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=0, limit_per_host=per_host, keepalive_timeout=IDLE_SECONDS),
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             # It would read ~/.netrc, and send what is there.
             trust_env=False,
             auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=limits.pool,
-                sock_connect=limits.connect,
-                sock_read=limits.read,
-            ),
+            timeout=self._timeout,
             read_bufsize=READ_AHEAD,
             max_line_size=LONGEST_FIELD,
             max_field_size=LONGEST_FIELD,
@@ -96,6 +102,31 @@ class Http1Client:
         except ERRORS as error:
             raise translated(error) from error
         return _Http1Response(answer, url)
+
+    async def prepare(self, origin: Origin, count: int) -> None:
+        """Open connections that are idle until they are needed; none if that was done lately.
+
+        Raises an error of httpx2, or `ConfigBroken`.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._prepared.get(origin, float("-inf")) < IDLE_SECONDS:
+            return
+        self._prepared[origin] = loop.time()
+        url = f"{origin}/"
+        way = await self._way_to(url, {})
+        if "proxy" in way:
+            # As a session hands it on.
+            way["proxy"] = URL(way["proxy"])
+            way["proxy_headers"] = CIMultiDict(way.get("proxy_headers", {}))
+        request = aiohttp.ClientRequest("GET", URL(url, encoded=True), loop=loop, **way)
+        opening = [self._connector.connect(request, [], self._timeout) for _ in range(count)]
+        opened = await asyncio.gather(*opening, return_exceptions=True)
+        for connection in opened:
+            if isinstance(connection, aiohttp.connector.Connection):
+                connection.release()
+        for failed in opened:
+            if isinstance(failed, ERRORS):
+                raise translated(failed)
 
     async def relay(
         self,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.metadata import WheelMetadata
     from crane_core.gateway.pages import FinishedPage, PageWriter
     from crane_core.gateway.publications import Publications
+    from crane_core.gateway.readiness import Readiness
     from crane_core.gateway.responses import Send
     from crane_core.gateway.tokens import Logins
     from crane_core.index.source import PrivateIndex, SourcedPage
@@ -93,6 +94,7 @@ class Tools:
     observer: Observer
     count_given_again: Callable[[], None]
     publications: Publications
+    readiness: Readiness
 
 
 class Answers:
@@ -158,6 +160,8 @@ class Answers:
             broken = IndexBroken(f"the page of {project} at {name} broke: {type(error).__name__}")
             await self.page_problem(request, project, broken)
         else:
+            if found.index is not None and not found.stale:
+                self._tools.readiness.for_files(found.index)
             await self._send_page(request, found, page)
         return None
 

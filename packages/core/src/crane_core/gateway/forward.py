@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.events import Observer
     from crane_core.gateway.owners import Owners
     from crane_core.gateway.passthrough import Receive, Relay
+    from crane_core.gateway.readiness import Readiness
     from crane_core.gateway.responses import Send
     from crane_core.gateway.trail import Trail
     from crane_core.gateway.uploads.publishing import Publishing
@@ -97,8 +98,10 @@ class OpenedOrigin:
         uploads: Uploads,
         observer: Observer,
         trail: Trail,
+        readiness: Readiness,
     ) -> None:
         self.trail = trail
+        self._readiness = readiness
         self._uploads = uploads
         self.origin = origin
         self.finished = FinishedAnswers()
@@ -126,6 +129,11 @@ class OpenedOrigin:
         else:
             connection.trusted = True
             await self.answer(request, receive)
+
+    def expect(self) -> None:
+        """Take note of a tool that is coming."""
+        for registered in self._registered:
+            self._readiness.for_tool(registered.private)
 
     def tls_failed(self, reason: str) -> None:
         """Take note of a tunnel in which the tool would not have our certificate."""

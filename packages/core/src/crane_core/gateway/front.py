@@ -249,6 +249,7 @@ class FrontProtocol(asyncio.Protocol):
         waiting = Waiting()
         self._leave()
         transport.write(ESTABLISHED)
+        opened.expect()
         try:
             secure = await self._loop.start_tls(
                 transport,

@@ -19,6 +19,7 @@ from crane_core.gateway.metadata import WheelMetadata
 from crane_core.gateway.monitor import Monitor
 from crane_core.gateway.pages import PageWriter
 from crane_core.gateway.publications import Publications
+from crane_core.gateway.readiness import Readiness
 from crane_core.gateway.sources import SourceBuilder
 from crane_core.gateway.status import CacheSize, Status
 from crane_core.gateway.tokens import SessionTokens
@@ -188,6 +189,8 @@ async def machinery(
             paths.cache / "spool",  # beside the cache's own
             settings.offline,
         )
+        prefetch = settings.prefetch and not settings.offline
+        readiness = Readiness(tokens.without_asking, file_wires, enabled=prefetch)
         given_again = Counter()
         tools = Tools(
             pages=PageWriter(metadata, provenance),
@@ -198,6 +201,7 @@ async def machinery(
             observer=monitor,
             count_given_again=given_again,
             publications=publications,
+            readiness=readiness,
         )
         try:
             yield Machinery(
@@ -212,11 +216,12 @@ async def machinery(
                 file_wires=file_wires,
                 cache=cache,
                 given_again=given_again,
-                prefetch=settings.prefetch and not settings.offline,
+                prefetch=prefetch,
                 publishing=publishing,
             )
         finally:
             # First: a download that goes on for nobody still uses the cache.
+            await readiness.close()
             await files.close()
             await metadata.close()
             await tokens.close()

@@ -263,4 +263,5 @@ class _Builder:
             Uploads(list(dict.fromkeys(uploads)), machinery.publishing),
             machinery.monitor,
             self._trail,
+            machinery.tools.readiness,
         )

@@ -67,6 +67,10 @@ class SessionTokens:
                 raise
             return await self._after_login(index, error)
 
+    async def without_asking(self, index: Index) -> Secret:
+        """Return a token; raises `LoginNeeded` where only a person can help."""
+        return await self._broker.access_token(index)
+
     def identity(self, index: Index) -> str | None:
         """Return what stands for whoever is logged in, None if nobody is."""
         return self._broker.identity(index)

@@ -65,6 +65,15 @@ class Transports:
         """Return the transport of a tool's own request. Raises as `for_stream`."""
         return await self._any(origin, tls)
 
+    async def prepare(self, origin: Origin, tls: TLSSettings, count: int) -> None:
+        """Open connections for streams that will be asked for in a moment, if there are none.
+
+        Raises what `for_stream` and its `send` raise.
+        """
+        wire = await self._any(origin, tls)
+        if not isinstance(wire, Http2Client):
+            await wire.prepare(origin, count)
+
     async def _any(self, origin: Origin, tls: TLSSettings) -> Http1Client | Http2Client:
         proxy = self._proxies.before(origin)
         if proxy is not None and proxy.speaks_tls:

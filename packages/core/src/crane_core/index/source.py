@@ -30,7 +30,7 @@ MAX_PAGE_BYTES = 64 << 20
 # have been uploaded since.
 ROOT_LIFETIME = 300.0
 ROOT_FRESH = 10.0
-MOST_GUESSES = 8
+MOST_GUESSES = 24
 
 
 class PageFetcher(Protocol):
@@ -125,6 +125,15 @@ class PrivateIndex:
         self._guesses = 0
         # A resolver asks for many projects at once; one of them asks for the root page.
         self._asking = {base: asyncio.Lock() for base in self._bases}
+
+    @property
+    def is_located(self) -> bool:
+        """Whether it was asked before where its pages are."""
+        return bool(self._roots)
+
+    async def locate(self) -> None:
+        """Ask where its pages are. Raises a `SourceError`."""
+        await self._home()
 
     async def page(self, project: str) -> SourcedPage | Missing:
         """Return the project's page, also where its folder is spelled in another way.

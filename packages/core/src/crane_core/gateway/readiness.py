@@ -1,0 +1,80 @@
+"""What a tool will need in a moment, begun before it asks: where pages are, connections for files.
+
+Both take round trips in which the tool does something else: it greets us (TLS), or reads pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from crane_core.errors import CraneError
+from crane_core.flight import SingleFlight
+from crane_core.http import StreamError
+from crane_core.urls import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from crane_core.config.model import Index
+    from crane_core.gateway.transports import Transports
+    from crane_core.index.source import PrivateIndex
+    from crane_core.secret import Secret
+
+# They are enough for a line of a gigabit; a tool that asks for more files opens the others.
+CONNECTIONS = 4
+
+
+class Readiness:
+    """Begins what can be begun, for nobody in particular; what fails is said when it is needed."""
+
+    def __init__(
+        self,
+        token: Callable[[Index], Awaitable[Secret]],
+        file_wires: Transports,
+        *,
+        enabled: bool = True,
+    ) -> None:
+        """`token` gets one without asking a person, or raises a `CraneError`."""
+        self._token = token
+        self._file_wires = file_wires
+        self._enabled = enabled
+        self._under_way: SingleFlight[tuple[str, str], None] = SingleFlight()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def for_tool(self, private: PrivateIndex) -> None:
+        """Ask where an index's pages are, if nobody has yet: a tool has come to its host."""
+        if not private.is_located:
+            self._begin(("pages", private.index.name), lambda: self._find_pages(private))
+        self.for_files(private.index)
+
+    def for_files(self, index: Index) -> None:
+        """Open connections for files of an index, if that was not done lately."""
+        self._begin(("files", index.name), lambda: self._connect(index))
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        await self._under_way.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _find_pages(self, private: PrivateIndex) -> None:
+        # A host is no reason to ask a person for a login; the tool's first request is.
+        await self._token(private.index)
+        await private.locate()
+
+    async def _connect(self, index: Index) -> None:
+        await self._token(index)
+        await self._file_wires.prepare(origin_of(index.url), index.tls, CONNECTIONS)
+
+    def _begin(self, key: tuple[str, str], work: Callable[[], Coroutine[None, None, None]]) -> None:
+        if not self._enabled or key in self._under_way:
+            return
+
+        async def quietly() -> None:
+            with contextlib.suppress(CraneError, *StreamError):
+                await self._under_way.run(key, work)
+
+        task = asyncio.create_task(quietly())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
