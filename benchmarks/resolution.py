@@ -12,6 +12,7 @@ from benchmarks import clients, peers
 from benchmarks.clients import CLIENTS, Client, Timing, timed
 from benchmarks.closure import closure_site
 from benchmarks.gateway import crane
+from benchmarks.limit import Project, projects_of, seconds_of
 from benchmarks.relay import relaying
 from benchmarks.results import Chart, Results, Row, in_turn, ratios
 from benchmarks.tools import CACHE, program
@@ -20,6 +21,8 @@ from benchmarks.upstream import Upstream, upstream
 MOST_REQUESTS = 1.1  # each one in vain is an audit event at a Crane server
 LEAST = 100  # projects that every resolution must come to
 DIRECT, COLD, WARM, THREADS = "direct", "crane cold", "crane warm", "crane-pip's way"
+# What nobody can beat: warm, the tool's own work; cold, the round trips of the questions.
+NEAR, CHAIN = "direct without the link", "the chain of questions alone"
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,10 @@ def run(rounds: int) -> Results:
         print(f"       {len(site.projects)} projects, {size:.0f} MB of wheels", flush=True)
         with upstream(site.folder) as index:
             bars: dict[str, float] = {}
+            projects = projects_of(site.folder)
             for case in CASES:
                 with relaying(index.ports[case.variant]) as port:
-                    bars |= _measure(case, index, port, rounds, results)
+                    bars |= _measure(case, index, port, rounds, results, projects)
     results.charts.append(Chart("resolution of a closure, time of going direct", "×", bars))
     return results
 
@@ -96,10 +100,16 @@ class Runs:
 
 
 def _measure(
-    case: Case, index: Upstream, port: int, rounds: int, results: Results
+    case: Case,
+    index: Upstream,
+    port: int,
+    rounds: int,
+    results: Results,
+    projects: Mapping[str, Project],
 ) -> dict[str, float]:
     client = CLIENTS[case.client]
-    runs = {way: Runs() for way in (DIRECT, COLD, WARM, THREADS)}
+    runs = {way: Runs() for way in (DIRECT, COLD, WARM, THREADS, NEAR)}
+    chain: list[float] = []
 
     def direct() -> None:
         runs[DIRECT].take(client, f"{index.url(case.variant, port=port)}/simple/", index)
@@ -113,14 +123,31 @@ def _measure(
         with peers.threads(index, case.variant, port) as server:
             runs[THREADS].take(client, server.index_url, index)
 
-    ways: Mapping[str, Callable[[], None]] = {
-        DIRECT: direct, COLD: through_crane, THREADS: through_threads
+    def near() -> None:
+        runs[NEAR].take(client, f"{index.url(case.variant)}/simple/", index)
+
+    def questions() -> None:
+        url, has_metadata = index.url(case.variant, port=port), case.form == "PEP 658"
+        chain.append(seconds_of(f"{url}/simple/", projects, has_metadata=has_metadata))
+
+    ways: dict[str, Callable[[], None]] = {
+        DIRECT: direct, COLD: through_crane, THREADS: through_threads, NEAR: near
     }  # fmt: skip
+    if case.variant != "plain":  # of which nobody gets a part of a wheel
+        ways[CHAIN] = questions
     for number in range(rounds):
         for way in in_turn(list(ways), number):
             ways[way]()
     compare([resolved for one in runs.values() for resolved in one.resolved])
+    _add_chain(case, chain, runs[DIRECT].seconds, results)
     return _report(case, runs, results)
+
+
+def _add_chain(case: Case, chain: list[float], direct: list[float], results: Results) -> None:
+    if chain:
+        name = f"resolution, {case.client}, {case.form}: {CHAIN}, of direct"
+        note = f"{median(chain):.2f} against {median(direct):.2f} s"
+        results.add(Row(name, ratios(chain, direct), note=note))
 
 
 def compare(sets: list[set[str]]) -> None:
@@ -131,7 +158,7 @@ def compare(sets: list[set[str]]) -> None:
 
 
 def _report(case: Case, runs: Mapping[str, Runs], results: Results) -> dict[str, float]:
-    bounds = {COLD: case.cold, WARM: case.warm, THREADS: None}
+    bounds = {COLD: case.cold, WARM: case.warm, THREADS: None, NEAR: None}
     straight, shown = runs[DIRECT], {}
     for way, bound in bounds.items():
         one, name = runs[way], f"{case.client}, {case.form}: {way}"
