@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from crane_cli.commands.options import command
-from crane_cli.log import FORMATS, observer
+from crane_cli.log import FORMATS, logging_events
 from crane_cli.result import Result
 
 if TYPE_CHECKING:
@@ -108,14 +108,14 @@ async def _serve_on(
     stop = _stop_event()
     listener.listen(2048)
     configuration = here.config.load()
-    observe = observer(args.log_format)
-    async with running(
-        here, configuration, indexes, listener, guard, observe, offline=args.offline
-    ) as gateway:
-        _announce(args.host, port, indexes, secret)
-        waiting = asyncio.create_task(stop.wait())
-        await asyncio.wait({waiting, gateway.task}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+    with logging_events(args.log_format) as observe:
+        async with running(
+            here, configuration, indexes, listener, guard, observe, offline=args.offline
+        ) as gateway:
+            _announce(args.host, port, indexes, secret)
+            waiting = asyncio.create_task(stop.wait())
+            await asyncio.wait({waiting, gateway.task}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
     return 0
 
 
