@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from crane_core.index.provenance import Provenance
     from crane_core.index.source import SourcedPage
 
-# Segments that no server reads as another path, as nearly all are; `within` takes its time.
-# Possessive: a page's author must not choose how long a match takes to fail.
-_SEGMENT = r"(?:[A-Za-z0-9_~+@-]|%2[Bb])(?:[A-Za-z0-9._~+@-]++|%2[Bb])*+"
-_PLAIN_PATH = re.compile(f"(?:{_SEGMENT}/)*+{_SEGMENT}(?:\\?.*)?", re.ASCII).fullmatch
-
 
 def localised(found: SourcedPage, base_url: str, provenance: Provenance) -> ProjectPage:
     """Return the page with the private index's files linked through the gateway.
@@ -85,15 +80,14 @@ class _Ours:
 
     def __init__(self, index: Index, base_url: str) -> None:
         self._prefix = index.token_prefix
-        self._folder = f"{self._prefix}/"
-        self._path_at = len(str(origin_of(self._prefix)))
-        self._files = f"{base_url}/{index.name}/files"
+        self._root = f"{origin_of(self._prefix)}/"
+        self._files = f"{base_url}/{index.name}/files/"
 
     def local_url(self, url: str) -> str | None:
         """Return the gateway's URL for a URL of the index, None if it is none."""
-        if url.startswith(self._folder) and _PLAIN_PATH(url, len(self._folder)):
-            return self._files + url[self._path_at :]
         if not within(url, self._prefix):
             return None
+        if url.startswith(self._root):
+            return self._files + url[len(self._root) :]
         parts = urlsplit(url)
-        return f"{self._files}{parts.path}{f'?{parts.query}' if parts.query else ''}"
+        return f"{self._files[:-1]}{parts.path}{f'?{parts.query}' if parts.query else ''}"
