@@ -89,7 +89,7 @@ def test_uv_lock_and_pylock(office: Office, make_environment: Callable, tmp_path
     assert {one["project"]: one["why"] for one in data["elsewhere"]} == {
         "app": "from a virtual", "open-lib": "at pypi.test",
     }  # fmt: skip
-    user.crane("agent", "stop", check=True)
+    # Below the agent that has just been let in: it is noted again that it was.
     user.crane("cache", "purge", check=True)
     assert files(office.prefetch(str(folder / "pylock.toml"))) == files(data)
     office.go_offline()

@@ -80,9 +80,9 @@ def _unknown(cache: Cache, harvest: Harvest) -> Iterator[Failure]:
     for index in {index for index, _, _ in harvest.pages}:
         if not is_known(cache, index):
             error = NotKept(
-                f"the cache would not answer for {index.name}: that has refused something just "
-                "now, or the cache was cleared a moment ago",
-                hint="run: crane agent stop, and this again",
+                f"the cache would not answer for {index.name} offline: that has refused something "
+                "just now, or the cache was cleared meanwhile",
+                hint="run this again, without what the index refuses",
             )
             yield Failure("", "", error)
 

@@ -31,8 +31,13 @@ class SqliteContacts:
 
     def is_due(self, index_url: str, identity: str, when: float) -> bool:
         """Whether a contact is to be noted; once a minute is enough."""
+        if not self._limit:
+            return False
         noted = self._noted.get((index_url, identity), float("-inf"))
-        return bool(self._limit) and not 0 <= when - noted < COARSE_SECONDS
+        if not 0 <= when - noted < COARSE_SECONDS:
+            return True
+        # Another process may have cleared the cache since. To look takes microseconds.
+        return self.last(index_url, identity) is None
 
     def note(self, index_url: str, identity: str, when: float) -> None:
         """Remember a contact, if that is due; for a thread then."""
