@@ -8,14 +8,12 @@ are written by hand, so that they can be read without the site; `fill` puts them
 from __future__ import annotations
 
 import argparse
-import inspect
 import re
 from typing import TYPE_CHECKING
 
-import crane_core.errors
+from crane_cli.exit_codes import exit_codes
 from crane_cli.main import parser
 from crane_core.config.keys import KEYS
-from crane_core.errors import CraneError
 from crane_core.variables import VARIABLES
 
 if TYPE_CHECKING:
@@ -32,15 +30,9 @@ def fill(text: str) -> str:
 
 def errors() -> str:
     """Return all errors with their exit codes."""
-    known = vars(crane_core.errors).values()
-    classes = {c for c in known if inspect.isclass(c) and issubclass(c, CraneError)}
-    # A class without a code of its own only groups others.
-    own = [c for c in classes if "exit_code" in vars(c) and c is not CraneError]
-    rows = [(1, CraneError.code, "An unexpected failure; `crane --debug …` shows more")]
-    rows += [(c.exit_code, c.code, _summary(c)) for c in own]
     return _table(
         ("code", "name", "meaning"),
-        [(str(code), f"`{name}`", text) for code, name, text in sorted(rows)],
+        [(str(one.code), f"`{one.name}`", one.meaning) for one in exit_codes()],
     )
 
 
@@ -94,10 +86,6 @@ def _described(command: argparse.ArgumentParser) -> Iterator[str]:
 
 def _block(text: str) -> str:
     return f"```text\n{text.rstrip()}\n```\n"
-
-
-def _summary(error: type[CraneError]) -> str:
-    return " ".join((error.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _names(names: Sequence[str]) -> str:

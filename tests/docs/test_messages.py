@@ -106,3 +106,11 @@ def test_every_option_in_a_message_is_one_of_cranes_or_of_the_tool_that_it_tells
         for option in OPTION.findall(text)
         if option not in known
     ] == []
+
+
+def test_no_message_sends_anybody_to_a_file_that_only_a_clone_has() -> None:
+    places = re.compile(r"\bdocs/|\w\.md\b|\bdev\.py\b")
+    # These two are the reference's own text.
+    sources = [path for path in SOURCES if path.name not in {"keys.py", "variables.py"}]
+    texts = [(path, line, text) for path in sources for line, text in messages(path)]
+    assert [f"{path.name}:{line}" for path, line, text in texts if places.search(text)] == []

@@ -24,7 +24,7 @@ examples:
   crane serve https://crane.example.com/python            an index URL for any other tool
   crane status                                            who is logged in, until when
 
-Exit codes are in docs/reference/exit-codes.md. `crane pip`, `uv` and `run` return the tool's.
+Exit codes are in the manual: crane man. `crane pip`, `uv` and `run` return the tool's.
 """
 
 

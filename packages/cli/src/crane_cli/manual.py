@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from crane_cli.exit_codes import exit_codes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,6 +23,10 @@ FILES = (
     ("~/.local/share/crane/", "Logins that are not in the system's keyring, and what went wrong."),
     ("~/.cache/crane/", "The cache."),
 )
+EXIT_STATUS = """\
+0 is success. crane pip, crane uv and crane run return what their command returns, once it has
+started. Before that, and in every other command, a failure is one of these:
+"""
 SEE_ALSO = "pip(1), uv(1), poetry(1)"
 
 
@@ -44,6 +50,9 @@ def manual(tree: Node) -> str:
     lines += [".SH FILES"]
     for path, text in FILES:
         lines += [".TP", f".I {_text(path)}", _text(text)]
+    lines += [".SH EXIT STATUS", *_paragraphs(EXIT_STATUS)]
+    for one in exit_codes():
+        lines += [".TP", f".B {one.code}", _text(f"{one.meaning.rstrip('.')} ({one.name}).")]
     lines += [".SH EXAMPLES", *_examples(tree), ".SH SEE ALSO", _text(SEE_ALSO)]
     return "\n".join(lines)
 

@@ -63,7 +63,7 @@ async def _provider(parts: AuthContext, index: Index) -> AsyncIterator[Finding]:
         # A login may be there, from elsewhere, and go on.
         yield warning(
             f"client {index.client_id}: no grant can be used here ({reasons})",
-            f"run: crane explain {index.url}, and see docs/providers.md",
+            f"run: crane explain {index.url}, which says what each of them lacks",
         )
 
 
