@@ -70,3 +70,8 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_index(parser: argparse.ArgumentParser, text: str) -> None:
     """Add the optional argument that names an index."""
     parser.add_argument("index", metavar="INDEX", nargs="?", help=f"name or URL; {text}")
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """Add the answer to the question whether a newly found identity provider is trusted."""
+    parser.add_argument("--yes", "-y", action="store_true", help="trust the issuer that is found")

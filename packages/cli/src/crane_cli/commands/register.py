@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from crane_cli.commands.options import add_json, command
+from crane_cli.commands.options import add_json, add_yes, command
 from crane_cli.result import Result
 from crane_core.config.model import CLIENT_AUTHS, GRANTS, LAYOUTS, PUBLISH, Index
 from crane_core.errors import IssuerRejected, UsageError
@@ -64,7 +64,7 @@ def add_parser(actions: Any) -> None:
         help="for providers that publish no metadata",
     )
     add_settings(parser)
-    parser.add_argument("--yes", "-y", action="store_true", help="trust the issuer that is found")
+    add_yes(parser)
     add_json(parser)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crane_cli.commands.options import add_json, command
+from crane_cli.commands.options import add_json, add_yes, command
 from crane_cli.result import Result
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
         help="the index, its name if it is registered, or a file of your team's; asked for if left "
         "out",
     )
-    parser.add_argument("--yes", "-y", action="store_true", help="trust the issuer that is found")
+    add_yes(parser)
     parser.add_argument(
         "--plugins",
         metavar="TOOLS",
