@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from grants.kit import NOBODY, Desk, Person, at_desk, claims_at, index_at, register
-from grants.workload import signed_identity, token_service
+from grants.workload import github_job, signed_identity, token_service
 from idp.oidc import Realm
 from support.world import User
 
@@ -18,34 +17,16 @@ from crane_core.auth.grants import workload_identity
 from crane_core.auth.grants.workload_identity import JWT_BEARER, TOKEN_EXCHANGE
 from crane_core.auth.workload import cluster
 from crane_core.errors import LoginNeeded
-from crane_devserver.crane import CraneServer
-from crane_devserver.repository import Repository
-from crane_devserver.running import serve_in_thread
-from crane_devserver.wheels import make_wheel
+
+__all__ = ["github_job"]
 
 FIRM_AUDIENCE = "https://firm.example/ci"
 
 
-@pytest.fixture
-def github(realm: Realm) -> Iterator[dict[str, str]]:
-    """Give the environment of a GitHub Actions job, whose tokens the realm trusts."""
-
-    def answer(asked: Any) -> tuple[int, str]:
-        return 200, json.dumps({"value": signed_identity(realm, asked.query["audience"])})
-
-    with token_service(answer) as service:
-        yield {
-            "CI": "true",
-            "GITHUB_ACTIONS": "true",
-            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{service.url}/token?v=2",
-            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner-token",
-        }
-
-
-def test_a_github_job_needs_no_login(user: User, realm: Realm, github: dict[str, str]) -> None:
+def test_a_github_job_needs_no_login(user: User, realm: Realm, github_job: dict[str, str]) -> None:
     """The provider says that it exchanges tokens, and that is enough: nothing to configure."""
     register(user, index_at(realm))
-    done = user.crane("token", check=True, **github)
+    done = user.crane("token", check=True, **github_job)
     assert claims_at(realm, done.stdout.strip())["preferred_username"] == "repo:acme/app"
     (asked,) = realm.requests("token")
     assert (asked.grant, asked.status) == (TOKEN_EXCHANGE, 200)
@@ -55,53 +36,35 @@ def test_a_github_job_needs_no_login(user: User, realm: Realm, github: dict[str,
 
 
 def test_a_jwt_bearer_is_taken_where_it_is_registered(
-    user: User, realm: Realm, github: dict[str, str]
+    user: User, realm: Realm, github_job: dict[str, str]
 ) -> None:
     """RFC 7523: the identity itself is the grant."""
     register(user, index_at(realm, grant="jwt-bearer"))
-    done = user.crane("token", check=True, **github)
+    done = user.crane("token", check=True, **github_job)
     assert claims_at(realm, done.stdout.strip())["preferred_username"] == "repo:acme/app"
     (asked,) = realm.requests("token")
     assert (asked.grant, asked.status) == (JWT_BEARER, 200)
     assert "subject_token" not in asked.params
 
 
-def test_crane_pip_in_a_job(
-    user: User, realm: Realm, github: dict[str, str], tmp_path: Path
-) -> None:
-    """What it is all for: a private package in CI, with one permission line and no secret."""
-    make_wheel(tmp_path / "files" / "firm-lib", "firm-lib", "1.0")
-    index = CraneServer(
-        [Repository("python", tmp_path / "files")], keys=f"{realm.issuer}/jwks", issuer=realm.issuer
-    )
-    with serve_in_thread(index) as url:
-        register(user, index_at(realm, url=f"{url}/python", fallback="none"))
-        done = user.crane(
-            "pip", "download", "firm-lib", "--no-deps", "-d", str(tmp_path / "out"), **github
-        )
-    assert done.returncode == 0, done.stderr
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["firm_lib-1.0-py3-none-any.whl"]
-    assert {r.authorized_user for r in index.requests} == {"repo:acme/app"}
-
-
 @pytest.mark.parametrize("grant", ["token-exchange", "jwt-bearer"])
 def test_an_identity_for_another_audience(
-    user: User, realm: Realm, github: dict[str, str], grant: str
+    user: User, realm: Realm, github_job: dict[str, str], grant: str
 ) -> None:
     """The registration's audience is what the job asks for; a refusal names it."""
     register(user, index_at(realm, grant=grant, workload_audience=FIRM_AUDIENCE))
-    done = user.crane("token", **github)
+    done = user.crane("token", **github_job)
     assert done.returncode == 15
     assert f"take this job's identity for {FIRM_AUDIENCE}?" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_the_audience_of_the_access_token_goes_along(
-    user: User, realm: Realm, github: dict[str, str]
+    user: User, realm: Realm, github_job: dict[str, str]
 ) -> None:
     """RFC 8693 §2.1: `audience` and `resource` say for whom the new token is."""
     register(user, index_at(realm, audience="firm", scope="crane"))
-    user.crane("token", check=True, **github)
+    user.crane("token", check=True, **github_job)
     (asked,) = realm.requests("token")
     assert asked.params["audience"] == "firm"
     assert asked.params["scope"] == "crane"
@@ -148,12 +111,12 @@ def test_detectors_that_are_switched_off(user: User, realm: Realm) -> None:
 
 
 def test_a_job_that_the_provider_does_not_trust(
-    user: User, realm: Realm, github: dict[str, str]
+    user: User, realm: Realm, github_job: dict[str, str]
 ) -> None:
     """A signature by another key is the provider's to refuse; nothing is stored."""
     realm.fail("invalid_grant", grant=TOKEN_EXCHANGE)
     register(user, index_at(realm))
-    done = user.crane("token", **github)
+    done = user.crane("token", **github_job)
     assert done.returncode == 15
     assert "invalid_grant" in done.stderr
     assert not list(user.sessions.glob("*.json"))
@@ -206,11 +169,11 @@ def test_a_managed_identity_is_asked_for_without_the_proxy(user: User, realm: Re
     assert [asked.headers["x-identity-header"] for asked in service.asked] == ["h"]
 
 
-def test_no_identity_is_shown(user: User, realm: Realm, github: dict[str, str]) -> None:
+def test_no_identity_is_shown(user: User, realm: Realm, github_job: dict[str, str]) -> None:
     """Not by `--debug`, not in an error."""
     realm.fail("invalid_request", grant=TOKEN_EXCHANGE)
     register(user, index_at(realm))
-    done = user.crane("--debug", "token", **github)
+    done = user.crane("--debug", "token", **github_job)
     (asked,) = realm.requests("token")
     said = done.stdout + done.stderr
     assert asked.params["subject_token"] not in said

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from idp.oidc import Realm
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -221,3 +222,19 @@ HERE: list[tuple[str, Here]] = [
     ("azure-pipelines", azure_pipelines), ("azure", azure), ("azure", azure_workload),
     ("google", google), ("google", google_machine),
 ]  # fmt: skip
+
+
+@pytest.fixture
+def github_job(realm: Realm) -> Iterator[dict[str, str]]:
+    """Give the environment of a GitHub Actions job, whose tokens the realm trusts."""
+
+    def answer(asked: Any) -> tuple[int, str]:
+        return 200, json.dumps({"value": signed_identity(realm, asked.query["audience"])})
+
+    with token_service(answer) as service:
+        yield {
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{service.url}/token?v=2",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner-token",
+        }
