@@ -26,8 +26,9 @@ import uv
 from auth.stored import assert_none_used_twice, refreshes
 from forward.rig import Site
 from idp.oidc import Realm
-from run.kit import Machine, kill
+from run.kit import Machine
 from support.pips import NEWEST, RUNNING, Environments, Pip, log_in, register
+from support.processes import kill
 from support.world import CRANE, User
 
 RUNS = 40

@@ -8,8 +8,9 @@ import threading
 
 import pytest
 from poetry.kit import NEWEST, VERSIONS, Desk, source
-from run.kit import kill, says, until
+from run.kit import says, until
 from support.pips import interpreter, register
+from support.processes import kill
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import select
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from forward.rig import Site
+from support.processes import kill
 from support.world import CRANE, User
 
 from crane_core.agent.runtime import Place, Runtime, places
@@ -97,25 +94,6 @@ def until(condition: Callable[[], Any], seconds: float = LIMIT) -> Any:
         assert time.monotonic() < end, f"not in {seconds} seconds"
         time.sleep(0.01)
     return answer
-
-
-def wait_for_end(pid: int, seconds: float = LIMIT) -> bool:
-    """Wait until a process that need not be our child has ended; says whether it has."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], seconds)[0])
-    finally:
-        os.close(descriptor)
-
-
-def kill(pid: int) -> None:
-    """Kill a process, and wait until it is dead."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-        assert wait_for_end(pid)
 
 
 def says(done: subprocess.CompletedProcess[str]) -> str:

@@ -19,8 +19,9 @@ from agent.kit import Stranger
 from auth.disks import fill, make_read_only, small_disk
 from auth.processes import cranes
 from idp.oidc import Realm
-from run.kit import LIMIT, SOON, Machine, kill, says, until, wait_for_end
+from run.kit import LIMIT, SOON, Machine, says, until
 from support.pips import log_in, register
+from support.processes import kill, wait_for_end
 from support.world import CRANE
 
 from crane_core.agent.client import AgentLost, connect

@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from run.kit import LIMIT, SOON, Machine, says, until, wait_for_end
+from run.kit import LIMIT, SOON, Machine, says, until
 from support.pips import register
+from support.processes import wait_for_end
 from support.world import CRANE
 
 ENV = "env -0"

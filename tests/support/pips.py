@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
 import os
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-import psutil
 from filelock import FileLock
 from idp import flows
 from idp.oidc import Realm
@@ -30,6 +28,7 @@ from crane_core.config.model import Index
 from crane_core.config.store import ConfigStore
 from crane_core.platform import Paths
 from crane_devserver.sdists import make_sdist
+from support.processes import kill
 from support.world import User, World
 
 MakeEnvironment = Callable[..., Path]
@@ -159,10 +158,7 @@ def agents(user: User) -> list[Runtime]:
 def end_agents(user: User) -> None:
     """Kill a user's agents."""
     for runtime in agents(user):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(runtime.pid)
-            process.kill()
-            process.wait(20)
+        kill(runtime.pid)
 
 
 def _uv(*arguments: str) -> None:
