@@ -48,6 +48,21 @@ def test_wrong_arguments_exit_with_2(line: str, user: User, world: World) -> Non
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "examples:\n"),
+        ("install", "there is no command 'install'; run: crane pip install …"),
+        ("statsu", "there is no command 'statsu'; did you mean: crane status?"),
+        ("frobnicate", "there is no command 'frobnicate'; see: crane --help"),
+    ],
+)
+def test_who_names_no_command_is_told_of_those_there_are(name: str, said: str, user: User) -> None:
+    done = user.crane(*name.split())
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 COMMANDS = [
     "", "index", "index register", "index list", "index show", "index set", "index remove",
     "index import", "index release", "login", "logout", "status", "token", "serve", "demo",

@@ -52,6 +52,7 @@ def test_a_url_of_an_index_at_a_desk(person: User) -> None:
 def test_explaining_does_nothing(person: User, realm: Realm) -> None:
     """No login, no token, no index is asked; the provider's metadata are read."""
     explained(person, FILE)
+    assert explained(person, "firm")[1]["url"] == URL
     assert {r.endpoint for r in realm.requests()} == {"discovery"}
     assert not list(person.sessions.glob("*.json"))
 

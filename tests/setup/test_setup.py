@@ -96,7 +96,8 @@ def test_its_twin_without_a_terminal_and_a_teams_file(
     world: World, user: User, pip: Path, tmp_path: Path
 ) -> None:
     user.variables |= {"VIRTUAL_ENV": str(pip), "PATH": "/usr/bin:/bin"}
-    assert "URL of your index" in setup(user, code=2)["message"]
+    assert setup(user, code=2)["message"] == "nobody can be asked here for the URL of your index"
+    assert "no registered index and no file" in setup(user, "crane.test/x", code=2)["message"]
     assert setup(user, world.index_url, code=2)["message"].startswith("Do you trust ")
 
     options = ("--yes", "--plugins", "none", "--no-test")
@@ -111,6 +112,10 @@ def test_its_twin_without_a_terminal_and_a_teams_file(
     failed = setup(user, "firm", "--test", "no-such-project", "--plugins", "none", code=1)
     assert failed["test"]["state"] == "bad"
     assert failed["next"][0].startswith("crane doctor firm")
+
+    mistyped = setup(user, f"{world.crane_url}/pyhton", "--yes", "--plugins", "none")["test"]
+    assert (mistyped["state"], mistyped["project"]) == ("warning", None)
+    assert mistyped["fix"].startswith(f"compare {world.crane_url}/pyhton with what your firm says")
 
     # For colleagues: pyproject.toml as it is, and a file where there is none.
     project = user.home / "pyproject.toml"

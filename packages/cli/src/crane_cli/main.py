@@ -9,9 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from crane_cli.commands import modules_for
+from crane_cli.commands import COMMANDS, modules_for
 from crane_core import __version__
-from crane_core.errors import CraneError, Interrupted, system_error
+from crane_core.errors import CraneError, Interrupted, UsageError, system_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,8 @@ examples:
 
 Exit codes are in the manual: crane man. `crane pip`, `uv` and `run` return the tool's.
 """
+# What somebody types who has pip, or crane-pip, in their fingers.
+PIPS = ("install", "download", "wheel", "uninstall", "freeze", "show", "check", "list")
 
 
 def entry() -> NoReturn:
@@ -93,11 +95,30 @@ def _print_no_more() -> None:
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    _require_command(arguments)
     try:
         return parser(arguments).parse_args(arguments)
     except SystemExit:
         sys.stdout.flush()  # what --help and --version print, so that a closed pipe shows here
         raise
+
+
+def _require_command(arguments: Sequence[str]) -> None:
+    """Say what there is where no command is named, or one that there is not."""
+    if not arguments:
+        parser().print_help(sys.stderr)
+        raise SystemExit(UsageError.exit_code)
+    name = arguments[0]
+    if name in COMMANDS or name.startswith("-"):
+        return
+    if name in PIPS:
+        hint = f"run: crane pip {name} …"
+    else:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean: crane {near[0]}?" if near else "see: crane --help"
+    raise UsageError(f"there is no command {name!r}", hint=hint)
 
 
 def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:

@@ -112,12 +112,13 @@ class TerminalPrompt(Person):
         """Whether somebody is at a terminal who can be asked."""
         return self.interactive and sys.stdin.isatty() and sys.stderr.isatty()
 
-    def ask(self, question: str, *, hint: str) -> str:
+    def ask(self, question: str, *, what: str, hint: str) -> str:
         """Ask for a text. Raises `UsageError` with the hint where nobody can, or wants to."""
-        answer = self._answer(f"{question} ") if self.can_type else ""
-        if not answer:
-            raise UsageError(f"{question.rstrip(':')}: not given", hint=hint)
-        return answer
+        if not self.can_type:
+            raise UsageError(f"nobody can be asked here for {what}", hint=hint)
+        if answer := self._answer(f"{question} "):
+            return answer
+        raise UsageError(f"{what} was not given", hint=hint)
 
     def _answer(self, question: str) -> str:
         with _interruptible():

@@ -27,7 +27,7 @@ crane explain https://crane.example.com/python our-package --json
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = command(commands, "explain", run, SUMMARY, EXAMPLES)
-    parser.add_argument("url", metavar="URL", help="an index, page or file URL")
+    parser.add_argument("url", metavar="URL", help="of an index, page or file; or an index's name")
     parser.add_argument("project", metavar="PROJECT", nargs="?", help="a project of that index")
     add_json(parser)
 
@@ -35,8 +35,10 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace, here: Context) -> Result:
     """Explain; the exit code is 4 if a login is needed."""
     configuration = here.config.load()
-    index, why = which_index(configuration, args.url)
-    data: dict[str, Any] = {"url": args.url, "index": index.name if index else None, "why": why}
+    named = configuration.indexes.get(args.url)
+    url = named.url if named else args.url
+    index, why = which_index(configuration, url)
+    data: dict[str, Any] = {"url": url, "index": index.name if index else None, "why": why}
     lines = [f"index    {index.name if index else 'none'}: {why}"]
     if index is None:
         return Result("\n".join(lines), data)

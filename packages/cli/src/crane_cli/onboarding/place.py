@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crane_cli.context import Context
     from crane_core.config.model import Configuration, Index
 
+WHAT = "the URL of your index"
 QUESTION = "The URL of your index, as you would give it to pip -i:"
 HINT = "run: crane setup https://HOST/PATH"
 
@@ -37,7 +38,7 @@ def chosen_index(args: argparse.Namespace, here: Context) -> tuple[Index, bool]:
             return _of_file(args, here, configuration, project, is_named=False)
         if configuration.indexes:
             return configuration.only_or_default(), False
-        args.url = here.prompt.ask(QUESTION, hint=HINT)
+        args.url = here.prompt.ask(QUESTION, what=WHAT, hint=HINT)
     return _registered(args, here, configuration)
 
 
@@ -52,6 +53,12 @@ def _of_file(
     from crane_core.clients.checkout import claimed_index, question
 
     where = f"[tool.crane] in {path}" if path.name == PYPROJECT else str(path)
+    if not path.exists():
+        is_file = path.suffix == ".toml"
+        hint = (
+            "check its name, or write the URL of an index" if is_file else f"write https://{path}"
+        )
+        raise UsageError(f"{path} is no URL, no registered index and no file here", hint=hint)
     table = read_team_file(path)
     if table is None:
         raise UsageError(f"{path} names no index", hint=HINT)

@@ -16,6 +16,7 @@ from crane_core.errors import CraneError, InterpreterNotFound
 if TYPE_CHECKING:
     from crane_cli.context import Context
     from crane_core.config.model import Index
+    from crane_core.index.root import RootPage
 
 LIMIT = 300.0  # seconds
 
@@ -27,12 +28,10 @@ def try_download(here: Context, index: Index, project: str | None) -> tuple[str 
     """
     from crane_core.clients.interpreter import find_python
 
-    project = project or asyncio.run(_first_project(here, index))
     if project is None:
-        return None, warning(
-            f"{index.name} shows no list of projects, so none was tried",
-            f"try one: crane setup {index.name} --test PROJECT",
-        )
+        root, project = asyncio.run(_first_project(here, index))
+        if project is None:
+            return None, _nothing_to_try(index, root)
     try:
         python = find_python(here.environ, None)
     except InterpreterNotFound as error:
@@ -62,7 +61,18 @@ def try_download(here: Context, index: Index, project: str | None) -> tuple[str 
     )
 
 
-async def _first_project(here: Context, index: Index) -> str | None:
+def _nothing_to_try(index: Index, root: RootPage | None) -> Finding:
+    if root is not None:
+        return warning(f"{index.name} lists no project, so no download was tried")
+    # Somebody who has mistyped the URL sees the same.
+    return warning(
+        f"{index.name} answers 'not found', which may mean 'no access', so no download was tried",
+        f"compare {index.url} with what your firm says; if that is right, name a project: "
+        f"crane setup {index.name} --test PROJECT",
+    )
+
+
+async def _first_project(here: Context, index: Index) -> tuple[RootPage | None, str | None]:
     from crane_cli.context import auth
     from crane_cli.stored_tokens import StoredTokens
     from crane_core.auth.broker import Broker
@@ -79,5 +89,5 @@ async def _first_project(here: Context, index: Index) -> str | None:
             except CraneError:
                 continue  # one that this user may not read says nothing of the others
             if page and any(f["filename"].endswith("none-any.whl") for f in page.page.files):
-                return project
-        return next(iter(sorted(root.projects)), None) if root else None
+                return root, project
+        return root, next(iter(sorted(root.projects)), None) if root else None
