@@ -205,6 +205,7 @@ def test_the_how_tos_of_several_indexes_offline_and_containers(
     said = run("\n".join(lines), environ, project)
     assert said.count("Successfully installed our-models-1.0") == 1
     assert "Requirement already satisfied: our-models" in said
+    assert f"or just crane pip install -i {world.crane_url}/data-science …" in said
     assert (project / "uv.lock").exists()
 
     run("crane index set python --no-private", environ, project)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from time import time
 
 import pytest
-from auth.stored import expire
+from auth.stored import expire, stored
 from forward.net import listening
+from grants.workload import identity
 from idp.oidc import Realm
 from poetry.kit import NEWEST, Poetries
 from run.kit import Machine
@@ -18,6 +20,8 @@ from support.pips import log_in, register
 from support.workers import shared_folder
 
 from crane_core import __version__
+from crane_core.secret import Secret
+from crane_devserver import write_simple_pages
 from crane_devserver.behaviour import CRANE
 from crane_devserver.faults import Fault
 
@@ -159,6 +163,49 @@ def test_a_clock_that_is_wrong(ada: Machine) -> None:
 
     assert "this machine is 60 minutes behind the index" in only(lines, "bad clock")
     assert "in plain http" in only(lines, "warning TLS")
+
+
+def test_what_is_public_a_file_that_is_refused_and_metadata_of_the_indexs_own(ada: Machine) -> None:
+    site = ada.site
+    site.add_private("firm-lib")
+    write_simple_pages(site.private)
+    site.crane.repositories["python"] = replace(site.crane.repositories["python"], public=True)
+    site.crane.faults.append(Fault("/python/firm-lib/firm_lib-1.0-", status=403))
+
+    lines = doctor(ada, "python", code=21)
+
+    only(lines, "good configuration: 1 index in ")
+    only(lines, "warning without a token the index gives its first page")
+    only(lines, "good metadata: the index has its own")
+    only(lines, "bad the file firm_lib-1.0-py3-none-any.whl")
+
+
+def test_a_client_that_cannot_log_in_a_token_without_rights_and_an_agent_of_before(
+    ada: Machine,
+) -> None:
+    user, site = ada.user, ada.site
+    stored(user).change(access_token=Secret(identity()))
+    register(user, site.index(grant="client-credentials"))
+    user.crane("run", "--", "true", check=True)
+    place = ada.place()
+    place.write(replace(ada.agent(), version="0.0.1"))
+
+    # The index refuses the token, and gets a refreshed one.
+    lines = doctor(ada, "python")
+
+    assert "of crane 0.0.1; it leaves" in only(lines, "warning agent: process")
+    client = only(lines, "warning client crane-pip: no grant can be used here")
+    assert "client-credentials: no client secret or key is set" in client
+    assert client.endswith("which says what each of them lacks")
+    assert "groups mapper" in only(lines, "warning token: it has no claim")
+
+    place.file.chmod(0o644)
+    assert "chmod" in only(doctor(ada, "python", code=10), "bad agent")
+    place.file.chmod(0o600)
+    user.config_file.write_text("[")
+    broken = doctor(ada, code=3)
+    assert str(user.config_file) in only(broken, "bad configuration")
+    only(broken, "warning agent")
 
 
 def test_tools_and_their_plugins(

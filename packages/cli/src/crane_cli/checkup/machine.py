@@ -18,10 +18,20 @@ if TYPE_CHECKING:
 
 def look(here: Context) -> Iterator[Finding]:
     """Yield the findings."""
+    yield from _configuration(here)
     yield from _files(here)
     yield from _agents(here)
     for tool in (*OTHERS, *PLUGINS):
         yield from _tool(tool, here.environ)
+
+
+def _configuration(here: Context) -> Iterator[Finding]:
+    try:
+        count = len(here.config.load().indexes)
+    except CraneError as error:
+        yield failed("configuration", error)
+        return
+    yield good(f"configuration: {count} index{'es' * (count != 1)} in {here.config.path}")
 
 
 def _files(here: Context) -> Iterator[Finding]:

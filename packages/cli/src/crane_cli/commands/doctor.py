@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from crane_cli.commands.options import add_json, command
 from crane_cli.findings import Finding
 from crane_cli.result import Result
-from crane_core.errors import ToolNotServed, UsageError
+from crane_core.errors import CraneError, ToolNotServed, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from crane_cli.context import Context
     from crane_core.clients.probes import Probe
@@ -57,11 +57,17 @@ def run(args: argparse.Namespace, here: Context) -> Result:
     """Look at indexes, or at a tool; the exit code is that of the first line that is bad."""
     from crane_core.config.model import none_registered
 
-    configuration = here.config.load()
+    try:
+        configuration = here.config.load()
+    except CraneError:
+        if args.what is not None:
+            raise
+        return _look_at_indexes(here, ())  # the machine's first line says what is wrong
     if not configuration.indexes:
         raise none_registered()
     if args.what is None or (_is_index(configuration, args.what) and not args.arguments):
-        return _look_at_indexes(here, configuration, args.what or args.index)
+        name = args.what or args.index
+        return _look_at_indexes(here, [configuration.find(name)] if name else configuration)
     return _look_at_tool(args, here, configuration)
 
 
@@ -69,10 +75,10 @@ def _is_index(configuration: Configuration, what: str) -> bool:
     return what in configuration.indexes or "://" in what
 
 
-def _look_at_indexes(here: Context, configuration: Configuration, name: str | None) -> Result:
+def _look_at_indexes(here: Context, indexes: Iterable[Index]) -> Result:
     from crane_cli.checkup.walk import look, shown
 
-    sections = look(here, [configuration.find(name)] if name else configuration)
+    sections = look(here, indexes)
     everything = [finding for _, found in sections for finding in found]
     code = next((f.exit_code for f in everything if f.state == "bad"), 0)
     data = {

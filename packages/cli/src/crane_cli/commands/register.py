@@ -155,7 +155,9 @@ def run(args: argparse.Namespace, here: Context) -> Result:
         asyncio.run(forget_sessions(here, before, index))
     here.config.save(index, replacing=before.name if before else None)
     verb = "updated" if before else "registered"
-    login = f"next: crane login {index.name}, or just crane pip install …"
+    known = list(here.config.load())
+    option = "" if index.default or known == [index] else f" -i {index.url}"
+    login = f"next: crane login {index.name}, or just crane pip install{option} …"
     return Result(f"{verb} {index.name} ({index.url})\n{login}", described(index))
 
 
