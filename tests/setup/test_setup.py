@@ -20,6 +20,7 @@ from support.workshop import Builder
 from support.world import CRANE, SECONDS, User, World
 
 from crane_cli.tools import Tool, plugin_command
+from crane_core import __version__
 
 
 def setup(user: User, *arguments: str, code: int = 0, **extra: str) -> dict[str, Any]:
@@ -170,11 +171,17 @@ def test_a_plugin_for_a_tool_of_uvs(logged_in: User, tmp_path: Path) -> None:
     logged_in.variables |= environ
 
     offered = setup(logged_in, "--no-test")["plugins"]
-    data = setup(logged_in, "--no-test", "--plugins", "hatch")["plugins"]
+    refused, code = at_terminal(logged_in, "setup", "--no-test", answers={"[y/N]": "n"})
+    shown, done_code = at_terminal(logged_in, "setup", "--no-test", answers={"[y/N]": "y"})
 
     command = ["uv", "tool", "install", "hatch==1.18.2", "--with", "six", "--with", "hatch-crane"]
     assert offered == [{"tool": "hatch", "state": "offered", "command": command}]
-    assert data == [{"tool": "hatch", "state": "installed", "command": command}]
+    question = f"hatch 1.18.2 has no plugin of crane. Run: {' '.join(command)}? [y/N]"
+    for text in (refused, shown):
+        assert question in text
+    assert (code, done_code) == (0, 0)
+    assert "which is new" not in refused
+    assert f"hatch 1.18.2 has hatch-crane {__version__}, which is new" in shown
     again = setup(logged_in, "--no-test", "--plugins", "hatch")["plugins"]
     assert again == [{"tool": "hatch", "state": "present", "command": []}]
     assert (tmp_path / "bin" / "hatch").exists()
