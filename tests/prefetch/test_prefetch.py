@@ -6,7 +6,7 @@ import re
 
 import pytest
 from prefetch.conftest import Office, sha256
-from run.kit import says
+from run.kit import says, until
 from support.pips import register
 from support.world import CRANE, SECONDS
 
@@ -73,15 +73,23 @@ def test_on_a_terminal_there_is_progress_and_ctrl_c_leaves_nothing_half_done(
     office: Office,
 ) -> None:
     site, user = office.machine.site, office.machine.user
-    big = site.add_private("firm-big", size=300_000)
-    slow = Fault("/python/firm-big/firm_big", bytes_per_second=20_000)
+    wheels = [site.add_private(name, size=300_000) for name in ("firm-big", "firm-bulky")]
+    slow = Fault(re.compile(r"\.whl$"), bytes_per_second=20_000)
     site.crane.faults.append(slow)
-    lock = office.write("requirements.txt", f"firm-big==1.0 --hash=sha256:{sha256(big)}\n")
+    lines = [
+        f"{name}==1.0 --hash=sha256:{sha256(wheel)}\n"
+        for name, wheel in zip(("firm-big", "firm-bulky"), wheels, strict=True)
+    ]
+    lock = office.write("requirements.txt", "".join(lines))
     child = pexpect.spawn(
         CRANE, ["prefetch", lock], env={**user.environ, "TERM": "xterm"}, cwd=str(user.home),
         timeout=SECONDS, encoding="utf-8", dimensions=(40, 120),
     )  # fmt: skip
-    child.expect(r"prefetch.*0/1.*\d+ kB")
+    child.expect(r"prefetch.*0/2.*\d+ kB")
+    # Both are on their way at once: one takes 15 seconds.
+    places = ("/python/firm-big/firm_", "/python/firm-bulky/firm_")
+    asked = site.crane.requests
+    until(lambda: all(any(p in r.path for r in asked) for p in places), seconds=10)
 
     child.sendintr()
     child.expect(pexpect.EOF)
@@ -93,8 +101,9 @@ def test_on_a_terminal_there_is_progress_and_ctrl_c_leaves_nothing_half_done(
     site.crane.faults.clear()
     files = user.home / ".cache" / "crane" / "files"
     assert list(files.glob("*/*")) == []
-    assert [file["sha256"] for file in office.prefetch(lock)["files"]] == [sha256(big)]
-    assert [path.name for path in files.glob("*/*")] == [sha256(big)]
+    both = {sha256(wheel) for wheel in wheels}
+    assert {file["sha256"] for file in office.prefetch(lock)["files"]} == both
+    assert {path.name for path in files.glob("*/*")} == both
 
     new = make_wheel(user.home / "dist", "firm-new", "1.0", size=300_000)
     for command, shown, said in (
