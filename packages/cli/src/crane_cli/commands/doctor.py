@@ -100,8 +100,8 @@ def _look_at_tool(args: argparse.Namespace, here: Context, configuration: Config
     probe = Probe(tuple(args.arguments)) if args.arguments else probe_of(tool, index.url)
     if probe is None:
         raise UsageError(
-            f"crane has no question for {tool} to ask, and no index of that name",
-            hint=f"it has for {', '.join(known_tools())}; for others run: "
+            f"no index is named {tool}, and what a tool of that name could ask is not known",
+            hint=f"it is for {', '.join(known_tools())}; for others run: "
             f"crane doctor -- {tool} ARGUMENT … with {index.url}",
         )
     program = find_command(tool, here.environ)
