@@ -114,9 +114,10 @@ def test_its_twin_without_a_terminal_and_a_teams_file(
     assert failed["test"]["state"] == "bad"
     assert failed["next"][0].startswith("crane doctor firm")
 
-    mistyped = setup(user, f"{world.crane_url}/pyhton", "--yes", "--plugins", "none")["test"]
+    wrong = f"{world.crane_url}/pyhton/simple"
+    mistyped = setup(user, wrong, "--yes", "--plugins", "none")["test"]
     assert (mistyped["state"], mistyped["project"]) == ("warning", None)
-    assert mistyped["fix"].startswith(f"compare {world.crane_url}/pyhton with what your firm says")
+    assert f"{wrong} with what your firm says: crane setup {wrong[:-7]}, or " in mistyped["fix"]
 
     # For colleagues: pyproject.toml as it is, and a file where there is none.
     project = user.home / "pyproject.toml"

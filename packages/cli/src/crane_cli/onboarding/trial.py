@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from crane_cli.findings import Finding, good, warning
 from crane_core.errors import CraneError, InterpreterNotFound
+from crane_core.urls import without_simple
 
 if TYPE_CHECKING:
     from crane_cli.context import Context
@@ -64,11 +65,13 @@ def try_download(here: Context, index: Index, project: str | None) -> tuple[str 
 def _nothing_to_try(index: Index, root: RootPage | None) -> Finding:
     if root is not None:
         return warning(f"{index.name} lists no project, so no download was tried")
-    # Somebody who has mistyped the URL sees the same.
+    # Somebody who has mistyped the URL sees the same; not every index has its pages at /simple.
+    perhaps = without_simple(index.url)
+    fix = f"crane setup {perhaps}, or " if perhaps != index.url else ""
     return warning(
         f"{index.name} answers 'not found', which may mean 'no access', so no download was tried",
-        f"compare {index.url} with what your firm says; if that is right, name a project: "
-        f"crane setup {index.name} --test PROJECT",
+        f"compare {index.url} with what your firm says: {fix}crane setup {index.name} "
+        "--test PROJECT if it is right",
     )
 
 
