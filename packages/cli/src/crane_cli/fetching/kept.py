@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
@@ -13,15 +14,17 @@ from crane_cli.fetching.fetcher import Failure
 from crane_core.errors import NotKept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from crane_cli.context import Context
     from crane_cli.fetching.fetcher import Harvest
     from crane_core.cache.store import Cache
     from crane_core.config.model import Index
 
-# Agents write pages a moment after they have given them.
+T = TypeVar("T")
+# Seconds. Agents write pages, and take in files, a moment after they have given them.
 PATIENCE = 1.0
+PATIENCE_WITH_FILES = 5.0
 
 
 def require_cache(here: Context) -> None:
@@ -35,9 +38,10 @@ def require_cache(here: Context) -> None:
 def note_what_is_not_kept(here: Context, harvest: Harvest) -> None:
     """Add to the failures each file and page that the cache has not taken."""
     with contextlib.closing(_cache(here)) as cache:
-        held = cache.files.held({file.sha256 for file in harvest.fetched})
+        wanted = {file.sha256 for file in harvest.fetched}
+        lost = _lost(lambda: wanted - cache.files.held(wanted), PATIENCE_WITH_FILES)
         for file in harvest.fetched:
-            if file.sha256 not in held:
+            if file.sha256 in lost:
                 error = NotKept(
                     f"the cache has no room for {file.file}",
                     hint="free some space, or set a larger CRANE_CACHE_SIZE",
@@ -45,6 +49,14 @@ def note_what_is_not_kept(here: Context, harvest: Harvest) -> None:
                 harvest.failures.append(Failure(file.project, file.file, error))
         harvest.failures.extend(_lost_pages(cache, harvest))
         harvest.failures.extend(_unknown(cache, harvest))
+
+
+def _lost(missing: Callable[[], set[T]], seconds: float = PATIENCE) -> set[T]:
+    """Return what is missing still when that time is over."""
+    until = time.monotonic() + seconds
+    while (lost := missing()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return lost
 
 
 def _cache(here: Context) -> Cache:
@@ -61,10 +73,7 @@ def _lost_pages(cache: Cache, harvest: Harvest) -> Iterator[Failure]:
         if asks_page:
             wanted.setdefault(index, set()).add(project)
     for index, projects in wanted.items():
-        until = time.monotonic() + PATIENCE
-        while (lost := projects - _projects(cache, index)) and time.monotonic() < until:
-            time.sleep(0.05)
-        if lost:
+        if lost := _lost(partial(_missing, cache, index, projects)):
             count = f"{len(lost)} page{'s' * (len(lost) != 1)}"
             error = NotKept(
                 f"{index.name} does not let its pages be kept (no-store), and the tool of this "
@@ -74,17 +83,21 @@ def _lost_pages(cache: Cache, harvest: Harvest) -> Iterator[Failure]:
             yield Failure(", ".join(sorted(lost)[:5]), "", error)
 
 
+def _missing(cache: Cache, index: Index, projects: set[str]) -> set[str]:
+    return projects - _projects(cache, index)
+
+
 def _unknown(cache: Cache, harvest: Harvest) -> Iterator[Failure]:
     from crane_core.cache.maintenance import is_known
 
-    for index in {index for index, _, _ in harvest.pages}:
-        if not is_known(cache, index):
-            error = NotKept(
-                f"the cache would not answer for {index.name} offline: that has refused something "
-                "just now, or the cache was cleared meanwhile",
-                hint="run this again, without what the index refuses",
-            )
-            yield Failure("", "", error)
+    indexes = {index for index, _, _ in harvest.pages}
+    for index in _lost(lambda: {one for one in indexes if not is_known(cache, one)}):
+        error = NotKept(
+            f"the cache would not answer for {index.name} offline: that has refused something "
+            "just now, or the cache was cleared meanwhile",
+            hint="run this again, without what the index refuses",
+        )
+        yield Failure("", "", error)
 
 
 def _projects(cache: Cache, index: Index) -> set[str]:

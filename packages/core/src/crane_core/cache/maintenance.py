@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crane_core.cache import entries
+from crane_core.cache.clearing import note_clearing
 from crane_core.cache.schema import damaged_name
 from crane_core.cache.spool import tidy
 from crane_core.errors import InvalidURL
@@ -112,6 +113,7 @@ def purge(
     if prefix is None and unused_since is None:
         with storage_errors(cache.folder):
             damaged_name(cache.database.path).unlink(missing_ok=True)
+    note_clearing(cache.folder)
     cache.database.settle()
     files = sum(entries.is_file(name) for name in wanted)
     return Purged(files, len(wanted) - files, size)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
+from crane_core.cache.clearing import Clearings
 from crane_core.cache.database import Change
 from crane_core.cache.pages import Packed
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from crane_core.clock import Clock
 
 MOST_BYTES = 16 << 20
-# Seconds for which the disk is not looked at: another process may have removed the page there.
+# Seconds for which the disk is not looked at: another process may have made room there.
 HOLD = 60.0
 # A disk that is slower than the network must not fill the memory; what is too much is not kept.
 MOST_UNWRITTEN = 64 << 20
@@ -42,6 +43,7 @@ class RecentPages:
         self._store = store
         self._database = database
         self._clock = clock
+        self._clearings = Clearings(database.path.parent)
         self._lock = threading.Lock()
         self._pages: OrderedDict[PageKey, tuple[StoredPage, float]] = OrderedDict()
         self._size = 0
@@ -119,6 +121,9 @@ class RecentPages:
         with self._lock:
             if key in self._unwritten:
                 return (self._unwritten[key],)
+            if self._clearings.is_new():
+                self._pages.clear()
+                self._size = 0
             known = self._pages.get(key)
             if known is None or not 0 <= self._clock.now() - known[1] < HOLD:
                 return None

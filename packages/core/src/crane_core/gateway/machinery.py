@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from crane_core.auth.broker import Broker
 from crane_core.auth.login import Login
+from crane_core.cache.clearing import Clearings
 from crane_core.cache.http_cache import CachedPages
 from crane_core.cache.store import open_cache
 from crane_core.gateway.ahead import Ahead, Statistics
@@ -178,7 +179,10 @@ async def machinery(
             files.forget(url)
             metadata.forget(url, index)
 
-        publications = Publications(builder, pages, provenance, forget_file)
+        clearings = Clearings(paths.cache)
+        publications = Publications(
+            builder, pages, provenance, forget_file, clearings, metadata.forget_answers
+        )
         courier = Courier(upload_wires.for_relay, tokens, UPLOAD_LIMITS.write)
         publishing = Publishing(
             Kinds(courier),

@@ -176,6 +176,11 @@ class WheelMetadata:
         # What a page says of it was written before.
         self._generation += 1
 
+    def forget_answers(self) -> None:
+        """Forget what was got: the cache was cleared, and is to have it again when it is asked."""
+        for key in [key for key, answer in self._answers.items() if answer.task.done()]:
+            del self._answers[key]
+
     async def close(self) -> None:
         """Give up what is under way."""
         tasks = [answer.task for answer in self._answers.values()]

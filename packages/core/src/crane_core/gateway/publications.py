@@ -1,4 +1,4 @@
-"""What was published by whatever process of this user, and what is to be forgotten for that."""
+"""What any process of this user has published or cleared, and what is to be forgotten for that."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from crane_core.gateway.file_answers import filename_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crane_core.cache.clearing import Clearings
     from crane_core.cache.http_cache import CachedPages
     from crane_core.config.model import Index
     from crane_core.gateway.ahead import Ahead
@@ -40,27 +41,37 @@ class Publications:
         pages: CachedPages,
         provenance: Provenance,
         forget_file: ForgetFile,
+        clearings: Clearings,
+        forget_cleared: Callable[[], None],
     ) -> None:
+        """`forget_cleared` ends what is in memory of a cache that somebody has cleared."""
         self._builder = builder
         self._pages = pages
         self._provenance = provenance
         self._forget_file = forget_file
+        self._clearings = clearings
+        self._forget_cleared = forget_cleared
         self._counts: Counter[str] = Counter()
+        self._cleared = 0
         self._seen = provenance.last_publication()
         self._looked_at = 0.0
         self.aheads: WeakSet[Ahead] = WeakSet()
 
     def count(self, index: Index | None) -> int:
-        """Return how often there was something new at an index."""
+        """Return how often there was something new at an index, or the cache was cleared."""
         self.catch_up()
-        return self._counts[index.token_prefix] if index is not None else 0
+        news = self._counts[index.token_prefix] if index is not None else 0
+        return news + self._cleared
 
     def catch_up(self) -> None:
-        """Take note of what other processes have published by now."""
+        """Take note of what other processes have published, or cleared, by now."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_AGAIN:
             return
         self._looked_at = now
+        if self._clearings.is_new():
+            self._cleared += 1
+            self._forget_cleared()
         news: dict[tuple[str, str], list[str]] = {}
         # What cannot be read is said where it is needed.
         with contextlib.suppress(StorageError):
