@@ -119,12 +119,19 @@ def test_its_twin_without_a_terminal_and_a_teams_file(
     assert (mistyped["state"], mistyped["project"]) == ("warning", None)
     assert f"{wrong} with what your firm says: crane setup {wrong[:-7]}, or " in mistyped["fix"]
 
+    world.add_public("open-lib")
+    setup(user, "firm", "--fallback", world.public_url, "--no-test")
+    public = setup(user, "firm", "--test", "open-lib", "--plugins", "none")["test"]
+    assert public["state"] == "warning"
+    assert public["text"].endswith(f"from {world.public_url}, since firm has no open-lib")
+
     # For colleagues: pyproject.toml as it is, and a file where there is none.
     project = user.home / "pyproject.toml"
     text = (
         '# ours\r\n[project]\r\nname = "app"  # the app\r\n\r\n[tool.ruff]\r\nline-length = 1\r\n'
     )
     project.write_bytes(text.encode())
+    assert setup(user, "firm", "--team", "no/x.toml", code=2)["message"] == "there is no folder no"
     assert setup(user, "firm", "--team")["changed"]
     assert setup(user, "firm", "--team")["changed"] is False
     written = project.read_bytes().decode()

@@ -28,7 +28,8 @@ def chosen_index(args: argparse.Namespace, here: Context) -> tuple[Index, bool]:
     configuration = here.config.load()
     named: str | None = args.url
     if named is not None and "://" not in named and named in configuration.indexes:
-        return configuration.indexes[named], False
+        args.url = configuration.indexes[named].url
+        return _registered(args, here, configuration)
     if named is not None and "://" not in named:
         return _of_file(args, here, configuration, Path(named))
     if named is None:

@@ -44,6 +44,8 @@ def write_team_file(path: Path, index: Index) -> bool:
     from tomlkit.exceptions import TOMLKitError
 
     table = shared_table(index)
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", hint="make it, or name another file")
     before = _text(path)
     try:
         document = tomlkit.parse(before)

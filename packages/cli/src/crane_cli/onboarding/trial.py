@@ -52,13 +52,30 @@ def try_download(here: Context, index: Index, project: str | None) -> tuple[str 
             return project, Finding("bad", f"pip did not get {project} in {LIMIT:.0f} s")
         names = [path.name for path in Path(folder).iterdir()]
     if done.returncode == 0 and names:
-        return project, good(f"pip downloaded {names[0]} from {index.name}")
+        return project, _downloaded(here, index, project, names[0])
     said = [line for line in done.stdout.splitlines() if line.strip()] or ["nothing"]
     return project, Finding(
         "bad",
         f"pip could not download {project}: {said[-1].strip()[:300]}",
         f"run: crane doctor {index.name}",
         done.returncode or 1,
+    )
+
+
+def _downloaded(here: Context, index: Index, project: str, filename: str) -> Finding:
+    from packaging.utils import canonicalize_name
+
+    from crane_core.index.provenance import has_served
+
+    # The file's name has it as it is, whatever version was asked for.
+    name = canonicalize_name(filename.removesuffix(".tar.gz").rpartition("-")[0])
+    if filename.endswith(".whl"):
+        name = canonicalize_name(filename.partition("-")[0])
+    if has_served(here.paths.provenance, index.token_prefix, name):
+        return good(f"pip downloaded {filename} from {index.name}")
+    return warning(
+        f"pip downloaded {filename} from {index.fallback_url}, since {index.name} has no {project}",
+        f"name one that it has: crane setup {index.name} --test PROJECT",
     )
 
 
