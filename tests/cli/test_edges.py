@@ -27,6 +27,7 @@ WRONG = [
     "index no-such-action",
     "index list --no-such-flag",
     "index show",
+    "index set python",
     "index list --js",
     "login a b",
     "serve --port many",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from crane_cli.commands.options import add_json, command, command_group
 from crane_cli.result import Result
 from crane_core.config.model import none_registered
+from crane_core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -146,6 +147,8 @@ def run_set(args: argparse.Namespace, here: Context) -> Result:
 
     before = here.config.load().find(args.index)
     values = given(args)
+    if not values:
+        raise UsageError("nothing is given to change", hint="see: crane index set --help")
     if "issuer" in values:
         values |= {"token_endpoint": None, "device_authorization_endpoint": None}
     index = replace(before, **values)
