@@ -99,7 +99,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
     more = parser.add_argument_group("less often")
     for option, text in MORE_SETTINGS.items():
-        more.add_argument(option, help=text, choices=CHOICES.get(option))
+        choices = CHOICES.get(option)
+        # Braces around words that have some would be read as theirs.
+        shown = "|".join(choices) if choices and any("{" in choice for choice in choices) else None
+        more.add_argument(option, help=text, choices=choices, metavar=shown)
     more.add_argument(
         "--stale-limit",
         metavar="AGE",
