@@ -9,6 +9,7 @@ from forward.rig import PRIVATE_HOST
 from poetry.kit import VERSIONS, Desk, write_pages
 from run.kit import says
 from support.pips import make_built_sdist
+from support.repacked import repack
 
 from crane_devserver.behaviour import STATIC_INDEX
 from crane_devserver.crane import CraneServer
@@ -146,28 +147,12 @@ def test_build_gets_private_build_requirements(desk: Desk) -> None:
         text + '[build-system]\nrequires = ["poetry-core", "firm-build"]\n'
         'build-backend = "backend"\nbackend-path = ["."]\n'
     )
-    _put_poetry_core_on(desk)
+    packages = next((desk.program.parent.parent / "lib").glob("python3*/site-packages"))
+    repack(packages, desk.pypi.folder, "poetry-core")
 
     desk.run("build", "--format", "wheel")
 
     assert list((desk.project / "dist").glob("app-1.0-*.whl"))
-
-
-def _put_poetry_core_on(desk: Desk) -> None:
-    """PyPI has the poetry-core that is beside this Poetry, as a wheel made of its files."""
-    import zipfile
-
-    packages = next((desk.program.parent.parent / "lib").glob("python3*/site-packages"))
-    info = next(packages.glob("poetry_core-*.dist-info"))
-    version = info.name.removeprefix("poetry_core-").removesuffix(".dist-info")
-    folder = desk.pypi.folder / "poetry-core"
-    folder.mkdir()
-    with zipfile.ZipFile(folder / f"poetry_core-{version}-py3-none-any.whl", "w") as wheel:
-        for root in (packages / "poetry" / "core", info):
-            for path in root.rglob("*"):
-                if path.is_file() and path.suffix != ".pyc" and path.name != "RECORD":
-                    wheel.write(path, path.relative_to(packages))
-        wheel.writestr(f"{info.name}/RECORD", "")
 
 
 def test_many_downloads_at_once(desk: Desk) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 
 import pytest
@@ -238,22 +237,6 @@ def test_what_is_loaded_where_there_is_no_index(desk: Desk) -> None:
     assert "poetry_plugin_crane.start" in loaded
     for part in ("clients.project_route", "config", "agent", "gateway", "auth"):
         assert f"crane_core.{part}" not in loaded
-
-
-def test_a_plugin_that_only_the_project_has(desk: Desk, poetries) -> None:
-    """As `[tool.poetry.requires-plugins]` has it: in a folder that only Poetry's process knows."""
-    folder = desk.project / ".poetry" / "plugins"
-    core, plugin = sorted(poetries.wheels(), key=lambda wheel: "poetry_plugin" in wheel.name)
-    poetries.install(core, "--target", folder, "--python", sys.executable)
-    poetries.install(plugin, "--no-deps", "--target", folder, "--python", sys.executable)
-    desk.program = poetries.poetry(NEWEST, plugin=False)
-    desk.site.add_private("firm-lib")
-    desk.write("firm-lib")
-
-    printed = desk.run("lock", "-v")
-
-    assert "authenticated as ada via crane" in printed
-    assert desk.locked["firm-lib"]["version"] == "1.0"
 
 
 @pytest.mark.parametrize("python", ["3.13", "3.14"])
