@@ -16,13 +16,17 @@ def test_a_real_project(desk: PdmDesk, realm: Realm) -> None:
         sources=desk.source("firm") + source("tools", tools.url),
     )
 
-    printed = desk.run("lock") + desk.run("install")
+    lines = desk.run("lock", "-v").splitlines()
+    printed = desk.run("install")
 
     locked = desk.versions
     assert locked == LOCKED
     assert {name.partition("-")[0] for name in desk.installed()} == {
         name.replace("-", "_") for name in locked
     }
+    assert sorted(line for line in lines if line.startswith("crane: ")) == [
+        f"crane: {index}: authenticated as ada via crane" for index in ("python", "tools")
+    ]
     assert "127.0.0.1" not in printed
     assert desk.mentions("127.0.0.1") == []
     assert len(desk.machine.agents()) == 1

@@ -24,7 +24,7 @@ def test_lock_and_install(desk: Desk) -> None:
     desk.add_pypi("open-lib", "2.0")
     desk.write("firm-lib")
 
-    printed = desk.run("lock", "-v") + desk.run("install", "-v")
+    printed = desk.run("lock", "-vvv") + desk.run("install", "-vvv")
 
     assert desk.locked["firm-lib"]["source"]["url"] == desk.site.index_url
     assert "source" not in desk.locked["open-lib"]
@@ -33,6 +33,14 @@ def test_lock_and_install(desk: Desk) -> None:
     assert desk.mentions("127.0.0.1") == []
     assert desk.mentions(desk.site.index_url)  # the control: this way they would be found
     assert printed.count("crane: python: authenticated as ada via crane") == 2
+    # No login and no secret is told to anybody else.
+    seen = [headers for _, headers in desk.pypi.seen]
+    assert seen
+    assert not any({"authorization", "proxy-authorization"} & set(headers) for headers in seen)
+    assert not any(r.header("proxy-authorization") for r in desk.site.crane.requests)
+    # The view has ended with Poetry.
+    assert desk.machine.status()[0]["views"] == []
+    assert desk.machine.bundles() == []
 
 
 def test_without_the_plugin_the_same_command_finds_nothing(desk: Desk) -> None:
@@ -57,8 +65,10 @@ def test_a_projects_days(desk: Desk) -> None:
 
     desk.site.add_private("firm-lib", "1.1")
     desk.add_pypi("open-lib", "2.1")
-    latest = desk.run("show", "--latest")
-    assert [line.split() for line in latest.splitlines() if "1.1" in line or "2.1" in line]
+    desk.add_pypi("firm-lib", "7.7")
+    latest = {line.split()[0]: line.split()[1:3] for line in desk.run("show", "-l").splitlines()}
+    assert latest["firm-lib"] == ["1.0", "1.1"]
+    assert latest["open-lib"] == ["2.0", "2.1"]
     desk.run("update")
     assert desk.installed() == {"firm_lib-1.1", "firm_tool-1.0", "open_lib-2.1"}
 

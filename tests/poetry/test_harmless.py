@@ -11,6 +11,8 @@ from run.kit import says, until
 from support.pips import interpreter, register
 from support.processes import kill
 
+from crane_devserver.wheels import make_wheel
+
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
 
@@ -78,13 +80,20 @@ def test_a_broken_configuration_stops_no_command_that_needs_no_index(desk: Desk)
     assert done.stderr.count("config.toml") == 1
 
 
-def of_another_shape(desk: Desk, *arguments: str) -> subprocess.CompletedProcess[str]:
+SESSIONS = ("poetry.utils.authenticator", "Authenticator", "create_session")
+UPLOADS = ("poetry.publishing.uploader", "Uploader", "make_session")
+
+
+def of_another_shape(
+    desk: Desk, *arguments: str, changed: tuple[str, str, str] = SESSIONS
+) -> subprocess.CompletedProcess[str]:
     """Run a Poetry of whose inside something has changed."""
+    module, owner, name = changed
     (desk.project / "changed.py").write_text(
-        "from poetry.utils.authenticator import Authenticator\n"
-        "original = Authenticator.create_session\n"
-        "def create_session(self, other=None):\n    return original(self)\n"
-        "Authenticator.create_session = create_session\n"
+        f"from {module} import {owner} as owner\n"
+        f"original = owner.{name}\n"
+        "def other_method(self, other=None):\n    return original(self)\n"
+        f"owner.{name} = other_method\n"
         "from poetry.console.application import main\n"
         "raise SystemExit(main())\n"
     )
@@ -106,6 +115,12 @@ def test_an_unknown_poetry_takes_the_forward_route(desk: Desk) -> None:
     assert desk.locked["open-lib"]["version"] == "2.0"
     assert len(desk.machine.agents()) == 1
     assert desk.mentions("127.0.0.1") == []
+    text = (desk.project / "pyproject.toml").read_text()
+    (desk.project / "pyproject.toml").write_text(text.replace("package-mode = false", ""))
+    wheel = make_wheel(desk.project / "dist", "app", "1.0")
+    done = of_another_shape(desk, "publish", "--repository", "firm", changed=UPLOADS)
+    assert done.returncode == 0, says(done) + desk.machine.log()
+    assert (desk.site.private / "app" / wheel.name).read_bytes() == wheel.read_bytes()
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["nobody logged in", "broken configuration"])
@@ -169,39 +184,12 @@ def test_an_agent_that_is_killed_in_between(desk: Desk) -> None:
     assert desk.machine.agent().pid not in killed
 
 
-def test_the_view_ends_with_poetry(desk: Desk) -> None:
-    desk.site.add_private("firm-lib")
-    desk.write("firm-lib")
-
-    desk.run("lock")
-
-    assert desk.machine.status()[0]["views"] == []
-    assert desk.machine.bundles() == []
-
-
-def test_nobody_is_told_the_proxys_secret(desk: Desk) -> None:
-    desk.site.add_private("firm-lib", requires=["open-lib"])
-    desk.add_pypi("open-lib", "2.0")
-    desk.write("firm-lib")
-
-    printed = desk.run("lock", "-vvv") + desk.run("install", "-vvv")
-
-    seen = [headers for _, headers in desk.pypi.seen]
-    assert seen
-    assert not any("proxy-authorization" in headers for headers in seen)
-    assert not any("authorization" in headers for headers in seen)
-    assert not any(r.header("proxy-authorization") for r in desk.site.crane.requests)
-    assert "127.0.0.1" not in printed
-
-
 def test_two_private_indexes(desk: Desk, realm) -> None:
     """Both registered; Poetry's own order decides between them, and PyPI gets neither's names."""
     from support.pips import log_in
 
     other = desk.site.index(name="tools", url=f"{desk.site.crane_url}/python/deep", fallback="none")
     desk.site.add_private("firm-lib", requires=["tool-lib"])
-    from crane_devserver.wheels import make_wheel
-
     make_wheel(desk.site.private / "deep" / "tool-lib", "tool-lib", "1.0")
     desk.add_pypi("tool-lib", "9.0")
     desk.add_pypi("firm-lib", "9.0")

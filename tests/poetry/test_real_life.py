@@ -18,7 +18,8 @@ def test_a_real_project(desk: Desk, realm: Realm) -> None:
         + source("PyPI", None, "primary"),
     )
 
-    printed = desk.run("lock") + desk.run("install", POETRY_INSTALLER_MAX_WORKERS="6")
+    lines = desk.run("lock", "-v").splitlines()
+    printed = desk.run("install", POETRY_INSTALLER_MAX_WORKERS="6")
 
     locked = {name: package["version"] for name, package in desk.locked.items()}
     assert locked == LOCKED
@@ -26,6 +27,9 @@ def test_a_real_project(desk: Desk, realm: Realm) -> None:
     assert {name.partition("-")[0] for name in desk.installed()} == {
         name.replace("-", "_") for name in locked
     }
+    assert sorted(line for line in lines if line.startswith("crane: ")) == [
+        f"crane: {index}: authenticated as ada via crane" for index in ("python", "tools")
+    ]
     assert "127.0.0.1" not in printed
     assert desk.mentions("127.0.0.1") == []
     assert len(desk.machine.agents()) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from poetry.kit import VERSIONS, Desk
 from run.kit import says
@@ -22,7 +24,8 @@ def checkout(bare: Desk) -> Desk:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_is_asked_once(checkout: Desk) -> None:
-    child = checkout.at_terminal("lock")
+    child = checkout.at_terminal("lock", "--no-ansi")
+    child.logfile_read = io.StringIO()
     child.expect("the index https://index.firm.test/python wants a login at")
     child.expect("Do you trust both")
     child.sendline("yes")
@@ -32,6 +35,7 @@ def test_it_is_asked_once(checkout: Desk) -> None:
     child.close()
 
     assert child.exitstatus == 0
+    assert "\x1b" not in child.logfile_read.getvalue()
     assert checkout.locked["firm-lib"]["version"] == "1.0"
     again = checkout.run("lock")
     assert "trust" not in again

@@ -37,8 +37,10 @@ RESOLVING = frozenset({"add", "install", "lock", "remove", "sync", "update"})
 
 def unknown_shape() -> str | None:
     """Return what of this Poetry is not as we know it, None if all is."""
-    from poetry.utils.authenticator import Authenticator
-
+    try:
+        from poetry.utils.authenticator import Authenticator
+    except ImportError:
+        return "Authenticator"
     for name, parameters in (
         ("create_session", ["self"]),
         ("add_repository", ["self", "name", "url"]),
@@ -69,12 +71,19 @@ def patch(sources: Sources, mount: Callable[[Any], None]) -> None:
     _mount_on_each(Authenticator, "create_session", mount)
 
 
-def patch_uploads(mount: Callable[[Any], None]) -> None:
-    """Give each session for uploads to `mount`; Poetry loads these modules for `publish` only."""
-    from poetry.publishing.uploader import Uploader
+def patch_uploads(mount: Callable[[Any], None]) -> bool:
+    """Give each session for uploads to `mount`; Poetry loads these modules for `publish` only.
 
-    if _has(Uploader, "make_session", ["self"]):
+    Returns False if they are not as we know them.
+    """
+    try:
+        from poetry.publishing.uploader import Uploader
+    except ImportError:
+        return False
+    is_known = _has(Uploader, "make_session", ["self"])
+    if is_known:
         _mount_on_each(Uploader, "make_session", mount)
+    return is_known
 
 
 def _mount_on_each(owner: type, name: str, mount: Callable[[Any], None]) -> None:

@@ -32,6 +32,7 @@ class Start:
         self._io: IO | None = None
         self._route: Route | None = None
         self._is_loaded = self._is_patched = self._has_detour = False
+        self._needs_detour = False  # this Poetry's inside is not as we know it
         # What opened projects say of their index themselves.
         self._claims: list[tuple[dict[str, Any], Poetry]] = []
         # Why there is no way to a registered index.
@@ -51,6 +52,8 @@ class Start:
             return
         if poetry_internals.unknown_shape() is None:
             poetry_internals.patch(self.sources, self.mount)
+        else:
+            self._needs_detour = True
         self._is_patched = True
 
     def open_project(self, poetry: Poetry, io: IO) -> None:
@@ -91,17 +94,13 @@ class Start:
         return self._route
 
     def _tell_or_detour(self) -> None:
-        from poetry_plugin_crane import poetry_internals
-
         route = self.route()
         if route is None or self._trouble is not None:
             return
         trouble = route.registered.trouble if route.doubtful() else None
         if trouble is not None:
             route.person.notice(trouble.line)
-        if self._has_detour or not poetry_internals.unknown_shape():
-            return
-        if trouble or route.used():
+        if self._needs_detour and not self._has_detour and (trouble or route.used()):
             self._take_detour(route, trouble)
 
     def _take_detour(self, route: Route, trouble: CraneError | None) -> None:
@@ -132,7 +131,8 @@ class Start:
         if command == "publish" and self._is_patched:
             from poetry_plugin_crane import poetry_internals
 
-            poetry_internals.patch_uploads(self.mount)
+            if not poetry_internals.patch_uploads(self.mount):
+                self._needs_detour = True
 
     def _after_opening(self, command: str) -> None:
         """Ask what has to be asked, now that Poetry has opened the project and has drawn nothing.
