@@ -103,17 +103,21 @@ def test_an_index_named_in_a_command(desk: HatchDesk) -> None:
     desk.site.add_private("firm-lib")
     desk.add_pypi("firm-lib", "9.0")
     desk.site.add_public("firm-lib", "9.0")
+    # What the user has set for the installers goes on counting.
+    desk.site.add_private("firm-lib", "2.0")
+    (desk.project / "constraints.txt").write_text("firm-lib<2\n")
+    constraints = str(desk.project / "constraints.txt")
+    url, best = desk.site.public_url, "unsafe-best-match"
     for name in ("pip", "uv"):
         desk.write("firm-lib", more=f'installer = "{name}"')
-        url, best = desk.site.public_url, "unsafe-best-match"
         desk.run("env", "create", PIP_INDEX_URL=url, UV_INDEX_URL=url, UV_INDEX_STRATEGY=best,
-                 **desk.indexes)  # fmt: skip
+                 PIP_CONSTRAINT=constraints, UV_CONSTRAINT=constraints, **desk.indexes)  # fmt: skip
         assert desk.installed() == {"firm_lib-1.0"}
         desk.run("env", "prune")
     source = f'[tool.hatch.envs.default.sources]\nfirm-lib = {{ index = "{desk.site.index_url}" }}'
     desk.write("firm-lib", more=source)
     desk.run("env", "create")
-    assert desk.installed() == {"firm_lib-1.0"}
+    assert desk.installed() == {"firm_lib-2.0"}
     desk.run("env", "prune")
     file = f"{desk.site.index_url}/firm-lib/firm_lib-1.0-py3-none-any.whl"
     desk.write(f"firm-lib @ {file}", more='installer = "uv"')
@@ -163,7 +167,7 @@ lint-check = "python -c 'import firm_lint'"
 
 @each_version
 def test_hatchs_own_environments(desk: HatchDesk, version: str) -> None:
-    """Of `test` and `fmt`, and the lock file of `env lock`, for which nothing is installed."""
+    """Of `test` and `fmt`; and `env lock` and `dep lock`, for which nothing is installed."""
     for name in ("firm-lib", "firm-lint"):
         desk.site.add_private(name)
         desk.add_pypi(name, "9.0")
@@ -172,14 +176,21 @@ def test_hatchs_own_environments(desk: HatchDesk, version: str) -> None:
     assert "firm_lib" in desk.run("test", **desk.indexes)
     assert "firm_lint" in desk.run("fmt", "--check", **desk.indexes)
     if version == NEWEST:
-        for installer in ("uv", "pip"):
+        url = f"{desk.site.index_url}/firm-lib/firm_lib-1.0-py3-none-any.whl"
+        for installer, more, command in (
+            ("pip", "", ("env", "lock", "default", "--export", "pylock.toml")),
+            ("uv", "locked = true", ("dep", "lock")),
+        ):
             desk.run("env", "prune")  # uv makes environments without pip
-            desk.write("firm-lib", more=f'installer = "{installer}"')
-            desk.run("env", "lock", "default", "--export", "pylock.own.toml", **desk.indexes)
-            lock = (desk.project / "pylock.own.toml").read_text()
-            assert f"{desk.site.index_url}/firm-lib/firm_lib-1.0-py3-none-any.whl" in lock
-            assert "127.0.0.1" not in lock
-            (desk.project / "pylock.own.toml").unlink()
+            desk.write("firm-lib", more=f'installer = "{installer}"\n{more}')
+            desk.run(*command, **desk.indexes)
+            lock = desk.project / "pylock.toml"
+            assert url in lock.read_text()
+            assert "127.0.0.1" not in lock.read_text()
+            if more:
+                desk.run("dep", "sync", **desk.indexes)
+                assert desk.installed("app") == {"firm_lib-1.0"}
+            lock.unlink()
     assert desk.pypi.asked("firm-") == []
 
 

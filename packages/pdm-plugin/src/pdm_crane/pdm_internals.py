@@ -1,4 +1,4 @@
-"""All that touches PDM's internals. All of it holds for PDM 2.26.4 to 2.29.4.
+"""All that touches PDM's internals. All of it holds for PDM 2.20.1 to 2.29.4.
 
 | what | how it is used |
 |---|---|
