@@ -76,6 +76,19 @@ def test_publish(desk: HatchDesk, realm: Realm) -> None:
             assert done.returncode == 1
             assert f"crane: {reason}" in done.stderr or reason in done.stderr, says(done)
             assert "Traceback" not in says(done)
+        # A Hatch of another shape.
+        (desk.project / "changed.py").write_text(
+            "from hatch.index.core import PackageIndex\n"
+            "PackageIndex.session = vars(PackageIndex)['client']\n"
+            "del PackageIndex.client\n"
+            "from hatch.cli import main\nmain()\n"
+        )
+        done = desk.call(
+            "changed.py", *publish, "-r", "uploads", program=desk.program.with_name("python")
+        )
+        assert done.returncode == 1
+        assert "run: crane publish" in done.stderr, says(done)
+        assert "Traceback" not in says(done)
         desk.machine.user.crane("logout", "uploads", check=True)
         done = desk.call(*publish, "-r", "uploads")
         assert done.returncode == 1

@@ -27,7 +27,8 @@ def test_a_real_project(desk: HatchDesk, realm: Realm, toolbox: Toolbox, version
     )
     both = f"{desk.site.index_url} {tools.url}"
 
-    printed = desk.run("env", "create", PIP_EXTRA_INDEX_URL=both)
+    printed = desk.run("-v", "env", "create", PIP_EXTRA_INDEX_URL=both)
+    assert "crane: tools: authenticated as ada via crane" in printed
     installed = {name.partition("-")[0] for name in desk.installed()}
     assert installed == {name.replace("-", "_") for name in LOCKED} | {"app"}
     assert {"firm_old-1.0", "tool_lib-1.0", "firm_0-1.0", "open_0-1.1"} <= desk.installed()

@@ -52,7 +52,9 @@ def publish(
     # A name and a password, lest Hatch asks for them; the agent puts the login in their place.
     # Hatch hides these two wherever they stand in what it prints.
     more = {"repo": url, "user": "no-name-is-needed", "auth": "no-password-is-needed"}
-    with uploading_by(way):
+    with contextlib.ExitStack() as stack:
+        with readable():
+            stack.enter_context(uploading_by(way))
         original(artifacts, {n: v for n, v in options.items() if n not in REFUSED} | more)
 
 
@@ -86,9 +88,24 @@ def upload_url(registered: Registered, named: str | None) -> str:
     return named
 
 
+def unknown_shape() -> str | None:
+    """Return what of this Hatch's uploads is not as we know it, None if all is."""
+    try:
+        from hatch.index.core import PackageIndex
+    except ImportError:
+        return "PackageIndex"
+    client = vars(PackageIndex).get("client")
+    return None if isinstance(client, functools.cached_property) else "PackageIndex.client"
+
+
 @contextlib.contextmanager
 def uploading_by(way: Way) -> Iterator[None]:
-    """Let the uploads meanwhile go this way."""
+    """Let the uploads meanwhile go this way. Raises `UsageError` where it is not known how."""
+    if unknown_shape():
+        raise UsageError(
+            "this version of Hatch uploads in a way that hatch-crane does not know",
+            hint="run: crane publish",
+        )
     from hatch.index import core
 
     original: Any = core.PackageIndex
