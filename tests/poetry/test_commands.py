@@ -43,15 +43,6 @@ def test_lock_and_install(desk: Desk) -> None:
     assert desk.machine.bundles() == []
 
 
-def test_without_the_plugin_the_same_command_finds_nothing(desk: Desk) -> None:
-    """The control of the tests here: it is crane that lets Poetry in."""
-    desk.site.add_private("firm-lib")
-    desk.write("firm-lib")
-
-    assert desk.call("--no-plugins", "lock").returncode != 0
-    assert desk.call("lock").returncode == 0
-
-
 @each_version
 def test_a_projects_days(desk: Desk) -> None:
     """Add, show, update, sync and remove."""

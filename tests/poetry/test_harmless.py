@@ -16,36 +16,22 @@ from crane_devserver.wheels import make_wheel
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
 
-def write_public_project(desk: Desk) -> None:
+@each_version
+def test_a_project_without_a_registered_index(desk: Desk) -> None:
+    """Nothing is started for it, and a broken configuration does not concern it."""
     desk.add_pypi("open-lib", "2.0")
     desk.write("open-lib", sources="")
 
-
-@each_version
-def test_a_project_without_a_registered_index_starts_nothing(desk: Desk) -> None:
-    write_public_project(desk)
-
-    desk.run("lock")
+    before = desk.run("lock")
     desk.run("install")
 
     assert desk.installed() == {"open_lib-2.0"}
     assert desk.machine.agents() == []
     assert desk.machine.log() == ""
     assert not list(desk.machine.paths.data.glob("run/*"))
-
-
-@each_version
-def test_a_broken_configuration_does_not_concern_others(desk: Desk) -> None:
-    """Nothing is said either."""
-    write_public_project(desk)
-    before = desk.run("lock")
-    desk.machine.user.config_file.write_text('[index.python\nurl = "https://index.firm.test/"')
-
-    after = desk.run("lock")
-
+    desk.config_file.write_text('[index.python\nurl = "https://index.firm.test/"')
+    after = desk.run("lock") + desk.run("install")
     assert "crane" not in before + after
-    desk.run("install")
-    assert desk.installed() == {"open_lib-2.0"}
 
 
 @each_version

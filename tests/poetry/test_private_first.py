@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from poetry.kit import VERSIONS, Desk, source, write_pages
+from poetry.kit import NEWEST, VERSIONS, Desk, source, write_pages
 from run.kit import says
 
 PUBLIC_FIRST = "PyPI"
@@ -26,8 +26,13 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("order", ORDERS, ids=lambda o: "-".join(f"{n}:{p}" for n, p in o))
+# All with the newest, and the one in which PyPI is asked first with the oldest, too.
+@pytest.mark.parametrize(
+    ("version", "order"),
+    [(NEWEST, ORDERS[0]), (NEWEST, ORDERS[1]), *((v, ORDERS[2]) for v in VERSIONS),
+     (NEWEST, ORDERS[3])],
+    ids=str,
+)  # fmt: skip
 def test_the_higher_version_on_pypi_is_not_taken(desk: Desk, order) -> None:
     desk.site.add_private("firm-lib", "1.0", requires=["open-lib", "firm-base"])
     desk.site.add_private("firm-base", "1.0")
