@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hatch.kit import NEWEST, VERSIONS, HatchDesk
+from hatch.kit import NEWEST, OLDEST, VERSIONS, HatchDesk
 from idp.oidc import Realm
 from support.pips import log_in, make_built_sdist
 from support.tooling import Toolbox
@@ -194,7 +194,7 @@ def test_hatchs_own_environments(desk: HatchDesk, version: str) -> None:
     assert desk.pypi.asked("firm-") == []
 
 
-@each_version
+@pytest.mark.parametrize("version", [OLDEST])  # test_hatch_added.py has the newest
 def test_a_project_that_names_the_plugin(desk: HatchDesk) -> None:
     """It is loaded by Hatch then, however that was started."""
     desk.site.add_private("firm-lib")
