@@ -220,3 +220,9 @@ def test_a_token_may_not_go_there(url: str) -> None:
 def test_what_lies_below_an_index(url: str, inside: bool) -> None:
     """Only there goes its token; a path that a server may read in two ways lies nowhere."""
     assert within(url, BASE) is inside
+
+
+def test_a_prefix_without_a_host_is_none() -> None:
+    """Servers write some of them (RFC 9728)."""
+    with pytest.raises(InvalidURL):
+        within("https://crane.example/python", "https:/")

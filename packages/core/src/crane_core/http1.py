@@ -114,19 +114,30 @@ class Http1Client:
         self._prepared[origin] = loop.time()
         url = f"{origin}/"
         way = await self._way_to(url, {})
-        if "proxy" in way:
-            # As a session hands it on.
-            way["proxy"] = URL(way["proxy"])
-            way["proxy_headers"] = CIMultiDict(way.get("proxy_headers", {}))
-        request = aiohttp.ClientRequest("GET", URL(url, encoded=True), loop=loop, **way)
-        opening = [self._connector.connect(request, [], self._timeout) for _ in range(count)]
-        opened = await asyncio.gather(*opening, return_exceptions=True)
-        for connection in opened:
-            if isinstance(connection, aiohttp.connector.Connection):
-                connection.release()
+        opening = [asyncio.create_task(self._open(url, way)) for _ in range(count)]
+        try:
+            await asyncio.wait(opening)
+        finally:
+            for task in opening:
+                task.cancel()
+            # All at the end: one that is free already would be taken in place of another.
+            opened = await asyncio.gather(*opening, return_exceptions=True)
+            for connection in opened:
+                if isinstance(connection, aiohttp.connector.Connection):
+                    connection.release()
         for failed in opened:
             if isinstance(failed, ERRORS):
                 raise translated(failed)
+
+    async def _open(self, url: str, way: dict[str, Any]) -> aiohttp.connector.Connection:
+        given = dict(way)
+        if "proxy" in way:
+            # As a session hands it on; the connector writes into the headers.
+            given["proxy"] = URL(way["proxy"])
+            given["proxy_headers"] = CIMultiDict(way.get("proxy_headers", {}))
+        loop = asyncio.get_running_loop()
+        request = aiohttp.ClientRequest("GET", URL(url, encoded=True), loop=loop, **given)
+        return await self._connector.connect(request, [], self._timeout)
 
     async def relay(
         self,

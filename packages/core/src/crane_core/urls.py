@@ -15,7 +15,7 @@ WRITE = "write https://HOST/PATH"
 # Segments that no server reads as another path, as nearly all are; the long way takes its time.
 # Possessive: a page's author must not choose how long a match takes to fail.
 _SEGMENT = r"(?:[A-Za-z0-9_~+@-]|%2[Bb])(?:[A-Za-z0-9._~+@-]++|%2[Bb])*+"
-_PLAIN_PATH = re.compile(f"(?:{_SEGMENT}/)*+(?:{_SEGMENT})?(?:\\?.*)?", re.ASCII).fullmatch
+_PLAIN_PATH = re.compile(f"(?:{_SEGMENT}/)*+(?:{_SEGMENT})?(?:\\?[!-~]*)?", re.ASCII).fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,11 @@ def within(url: str, prefix: str) -> bool:
     Paths that a server might resolve to another place (dot segments, encoded slashes or
     backslashes) lie nowhere: a token must not follow them.
     """
-    if url.startswith(f"{prefix}/") and _PLAIN_PATH(url, len(prefix) + 1):
+    if (
+        url.startswith(f"{prefix}/")
+        and _PLAIN_PATH(url, len(prefix) + 1)
+        and _names_a_folder(prefix)
+    ):
         return True
     try:
         path = urlsplit(url).path
@@ -111,6 +115,16 @@ def within(url: str, prefix: str) -> bool:
         return False
     segments = [unquote(segment) for segment in rest.split("/")]
     return ".." not in segments and "." not in segments
+
+
+@lru_cache(256)
+def _names_a_folder(prefix: str) -> bool:
+    """Whether a prefix, which may come from a server, is an origin and a path as they are."""
+    try:
+        origin = str(origin_of(prefix))
+    except InvalidURL:
+        return False
+    return f"{prefix}/".startswith(f"{origin}/") and "?" not in prefix and "#" not in prefix
 
 
 def join(base: str, target: str) -> str:

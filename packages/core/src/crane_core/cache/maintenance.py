@@ -103,17 +103,20 @@ def purge(
     if prefix is not None:
         wanted = _only_of(cache, prefix, wanted)
     done = 0
-    for step in entries.in_steps(wanted):
-        with cache.database.transaction() as connection:
-            entries.remove(connection, cache.folder, step)
-        done += len(step)
-        progress(done, len(wanted))
-    _forget_contacts(cache, prefix, unused_since)
+    try:
+        for step in entries.in_steps(wanted):
+            with cache.database.transaction() as connection:
+                entries.remove(connection, cache.folder, step)
+            done += len(step)
+            progress(done, len(wanted))
+        _forget_contacts(cache, prefix, unused_since)
+    finally:
+        # Also where it is broken off: some entries are gone.
+        note_clearing(cache.folder)
     size = sum(wanted.values()) + tidy(cache.folder / "spool")
     if prefix is None and unused_since is None:
         with storage_errors(cache.folder):
             damaged_name(cache.database.path).unlink(missing_ok=True)
-    note_clearing(cache.folder)
     cache.database.settle()
     files = sum(entries.is_file(name) for name in wanted)
     return Purged(files, len(wanted) - files, size)

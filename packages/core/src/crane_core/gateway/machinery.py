@@ -194,7 +194,7 @@ async def machinery(
             settings.offline,
         )
         prefetch = settings.prefetch and not settings.offline
-        readiness = Readiness(tokens.without_asking, file_wires, enabled=prefetch)
+        readiness = Readiness(tokens, file_wires, enabled=prefetch)
         given_again = Counter()
         tools = Tools(
             pages=PageWriter(metadata, provenance),

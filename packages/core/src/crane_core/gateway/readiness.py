@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 from crane_core.errors import CraneError
 from crane_core.flight import SingleFlight
+from crane_core.gateway.tokens import asking_nobody
 from crane_core.http import StreamError
 from crane_core.urls import origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
     from crane_core.config.model import Index
+    from crane_core.gateway.tokens import TokenSource
     from crane_core.gateway.transports import Transports
     from crane_core.index.source import PrivateIndex
-    from crane_core.secret import Secret
 
 # They are enough for a line of a gigabit; a tool that asks for more files opens the others.
 CONNECTIONS = 4
@@ -31,13 +32,12 @@ class Readiness:
 
     def __init__(
         self,
-        token: Callable[[Index], Awaitable[Secret]],
+        tokens: TokenSource,
         file_wires: Transports,
         *,
         enabled: bool = True,
     ) -> None:
-        """`token` gets one without asking a person, or raises a `CraneError`."""
-        self._token = token
+        self._tokens = tokens
         self._file_wires = file_wires
         self._enabled = enabled
         self._under_way: SingleFlight[tuple[str, str], None] = SingleFlight()
@@ -59,12 +59,11 @@ class Readiness:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _find_pages(self, private: PrivateIndex) -> None:
-        # A host is no reason to ask a person for a login; the tool's first request is.
-        await self._token(private.index)
+        await self._tokens.token(private.index)
         await private.locate()
 
     async def _connect(self, index: Index) -> None:
-        await self._token(index)
+        await self._tokens.token(index)
         await self._file_wires.prepare(origin_of(index.url), index.tls, CONNECTIONS)
 
     def _begin(self, key: tuple[str, str], work: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -72,7 +71,8 @@ class Readiness:
             return
 
         async def quietly() -> None:
-            with contextlib.suppress(CraneError, *StreamError):
+            # A host is no reason to ask a person for a login; the tool's first request is.
+            with contextlib.suppress(CraneError, *StreamError), asking_nobody():
                 await self._under_way.run(key, work)
 
         task = asyncio.create_task(quietly())

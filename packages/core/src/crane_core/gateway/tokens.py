@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from crane_core.auth.model import session_key
 from crane_core.errors import CraneError, LoginNeeded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from crane_core.auth.broker import Broker
     from crane_core.auth.login import Login
     from crane_core.auth.model import Session, SessionKey
@@ -20,6 +24,17 @@ if TYPE_CHECKING:
 LOGIN_PATIENCE = 10.0
 # How long a login that was denied or given up is not asked for again, in seconds.
 REFUSAL_SECONDS = 15.0
+_may_ask: ContextVar[bool] = ContextVar("crane_may_ask", default=True)
+
+
+@contextlib.contextmanager
+def asking_nobody() -> Iterator[None]:
+    """Let no login be asked for meanwhile, by this task and those that it starts."""
+    before = _may_ask.set(False)
+    try:
+        yield
+    finally:
+        _may_ask.reset(before)
 
 
 class TokenSource(Protocol):
@@ -63,13 +78,9 @@ class SessionTokens:
         try:
             return await self._broker.access_token(index, rejected=rejected)
         except LoginNeeded as error:
-            if not self._prompt.can_answer:
+            if not self._prompt.can_answer or not _may_ask.get():
                 raise
             return await self._after_login(index, error)
-
-    async def without_asking(self, index: Index) -> Secret:
-        """Return a token; raises `LoginNeeded` where only a person can help."""
-        return await self._broker.access_token(index)
 
     def identity(self, index: Index) -> str | None:
         """Return what stands for whoever is logged in, None if nobody is."""
