@@ -65,7 +65,6 @@ class Http1Client:
         self._tls = tls
         self._proxies = proxies
         self._verifying: asyncio.Future[ssl.SSLContext] | None = None
-        self._prepared: dict[Origin, float] = {}
         self._timeout = aiohttp.ClientTimeout(
             total=None,
             connect=limits.pool,
@@ -104,14 +103,10 @@ class Http1Client:
         return _Http1Response(answer, url)
 
     async def prepare(self, origin: Origin, count: int) -> None:
-        """Open connections that are idle until they are needed; none if that was done lately.
+        """Open connections that are idle until they are needed, as far as none are idle already.
 
         Raises an error of httpx2, or `ConfigBroken`.
         """
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._prepared.get(origin, float("-inf")) < IDLE_SECONDS:
-            return
-        self._prepared[origin] = loop.time()
         url = f"{origin}/"
         way = await self._way_to(url, {})
         opening = [asyncio.create_task(self._open(url, way)) for _ in range(count)]

@@ -65,12 +65,11 @@ def try_download(here: Context, index: Index, project: str | None) -> tuple[str 
 def _downloaded(here: Context, index: Index, project: str, filename: str) -> Finding:
     from packaging.utils import canonicalize_name
 
+    from crane_core.index.candidates import name_and_version
     from crane_core.index.provenance import has_served
 
     # The file's name has it as it is, whatever version was asked for.
-    name = canonicalize_name(filename.removesuffix(".tar.gz").rpartition("-")[0])
-    if filename.endswith(".whl"):
-        name = canonicalize_name(filename.partition("-")[0])
+    name = canonicalize_name(name_and_version(filename)[0])
     if has_served(here.paths.provenance, index.token_prefix, name):
         return good(f"pip downloaded {filename} from {index.name}")
     return warning(

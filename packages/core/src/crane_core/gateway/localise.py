@@ -81,13 +81,13 @@ class _Ours:
     def __init__(self, index: Index, base_url: str) -> None:
         self._prefix = index.token_prefix
         self._root = f"{origin_of(self._prefix)}/"
-        self._files = f"{base_url}/{index.name}/files/"
+        self._files = f"{base_url}/{index.name}/files"
 
     def local_url(self, url: str) -> str | None:
         """Return the gateway's URL for a URL of the index, None if it is none."""
         if not within(url, self._prefix):
             return None
         if url.startswith(self._root):
-            return self._files + url[len(self._root) :]
+            return f"{self._files}/{url[len(self._root) :]}"
         parts = urlsplit(url)
-        return f"{self._files[:-1]}{parts.path}{f'?{parts.query}' if parts.query else ''}"
+        return f"{self._files}{parts.path}{f'?{parts.query}' if parts.query else ''}"

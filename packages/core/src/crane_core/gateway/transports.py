@@ -66,7 +66,7 @@ class Transports:
         return await self._any(origin, tls)
 
     async def prepare(self, origin: Origin, tls: TLSSettings, count: int) -> None:
-        """Open connections for streams that will be asked for in a moment, if there are none.
+        """Open connections for streams that will be asked for in a moment, as far as none are idle.
 
         Raises what `for_stream` and its `send` raise.
         """
