@@ -8,6 +8,8 @@ from gateway.harness import Gate, Home, asked_public, serving_as_ada
 from gateway.tools import PIP, until
 from support.world import World
 
+from crane_core.index.announcement import FIELD, announcement
+
 if TYPE_CHECKING:
     pass
 
@@ -63,6 +65,27 @@ def test_an_extra_that_a_dependency_asks_for_is_followed(static: World, home: Ho
     with serving_as_ada(static, home) as gate:
         ask(gate, "app")
         until(lambda: pages(static, "accelerator") > 0, "the extra's requirement is fetched")
+
+
+def test_what_a_plugin_announces_is_fetched_together(static: World, home: Home) -> None:
+    for version, needs in (("1.0", "old-need"), ("2.0", "new-need")):
+        static.add_private("lib", version, requires=[needs, "extra-need; extra == 'more'"])
+    for name in ("app", "old-need", "new-need", "extra-need", "for-windows"):
+        static.add_private(name)
+    static.add_public("secret-plan")
+    told = announcement(
+        ["app", "lib[more]<2", "for-windows; sys_platform == 'win32'", "secret-plan", "not (valid"]
+    )
+    with serving_as_ada(static, home) as gate:
+        for broken in ("[", '{"a": 1}', '[["lib"]]', "[" * 9000):
+            assert gate.get("/simple/app/", user_agent=PIP, crane_requires=broken).is_success
+        gate.get("/simple/app/", user_agent=PIP, crane_requires=told)
+        for name in ("old-need", "extra-need", "secret-plan"):
+            until(lambda name=name: pages(static, name) == 1, f"{name} is fetched")
+        assert pages(static, "new-need") == pages(static, "for-windows") == 0
+        # Neither the announcement nor a name in it goes to anybody else.
+        assert not any("secret-plan" in path for path in asked_public(static))
+        assert not any(r.header(FIELD) for r in static.crane.requests)
 
 
 def test_a_name_from_private_metadata_is_told_to_no_public_index(static: World, home: Home) -> None:

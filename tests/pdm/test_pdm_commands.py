@@ -16,6 +16,7 @@ from poetry.kit import write_pages
 from run.kit import says
 from support.pips import make_built_sdist
 
+from crane_core.index.announcement import FIELD
 from crane_devserver.behaviour import STATIC_INDEX
 from crane_devserver.crane import CraneServer
 from crane_devserver.repository import Repository
@@ -23,6 +24,7 @@ from crane_devserver.running import serve_in_thread
 from crane_devserver.wheels import make_wheel
 
 each_version = pytest.mark.parametrize("version", VERSIONS)
+GROUPS = '[dependency-groups]\ndev = ["firm-old<2", {include-group = "other"}]\nother = []'
 BACKEND = """
 import os, zipfile
 {prologue}
@@ -40,14 +42,19 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 @each_version
 def test_lock_and_install(desk: PdmDesk) -> None:
     desk.site.add_private("firm-lib", requires=["open-lib"])
+    desk.site.add_private("firm-old", "1.0")
+    desk.site.add_private("firm-old", "2.0")
     desk.add_pypi("open-lib", "2.0")
     desk.add_pypi("firm-lib", "9.0")
-    desk.write("firm-lib")
+    desk.write("firm-lib", more=GROUPS)
 
-    printed = desk.run("lock", "-v") + desk.run("install", "-v")
+    printed = desk.run("lock", "-v")
+    # The agent was told what the project requires, and reads nothing that PDM will not.
+    assert not any("firm_old-2.0" in r.path for r in desk.site.crane.requests)
+    printed += desk.run("install", "-v")
 
-    assert desk.versions == {"firm-lib": "1.0", "open-lib": "2.0"}
-    assert desk.installed() == {"firm_lib-1.0", "open_lib-2.0"}
+    assert desk.versions == {"firm-lib": "1.0", "firm-old": "1.0", "open-lib": "2.0"}
+    assert desk.installed() == {"firm_lib-1.0", "firm_old-1.0", "open_lib-2.0"}
     assert "127.0.0.1" not in printed.replace(desk.site.net.url(), "")
     assert desk.mentions("127.0.0.1") == []
     assert printed.count("crane: python: authenticated as ada via crane") == 2
@@ -55,8 +62,11 @@ def test_lock_and_install(desk: PdmDesk) -> None:
     assert desk.pypi.asked("firm-lib") == []
     seen = [headers for _, headers in desk.pypi.seen]
     assert seen
-    assert not any({"authorization", "proxy-authorization"} & set(headers) for headers in seen)
-    assert not any(r.header("proxy-authorization") for r in desk.site.crane.requests)
+    assert not any(
+        {"authorization", "proxy-authorization", FIELD} & set(headers) for headers in seen
+    )
+    for name in ("proxy-authorization", FIELD):
+        assert not any(r.header(name) for r in desk.site.crane.requests)
     # Crane's cache has what is private, PDM's has not.
     caches = [path for path in desk.cache.rglob("http-cache.db*") if path.is_file()]
     assert any(b"open_lib-2.0" in path.read_bytes() for path in caches)

@@ -4,6 +4,7 @@
 |---|---|
 | `BaseEnvironment._build_session(sources, mounts)` | tells that a client is made |
 | `PDMPyPIClient._transport_for_url(url)`, inherited from httpx(2) | ours stand before the usual |
+| `PdmBasicAuth._get_new_credentials(url, …)` | looks for a password in netrc and elsewhere |
 | `BaseRepository.fetch_hashes(candidates)` | swallows errors: a lock file without hashes |
 | `Synchronizer.synchronize()`, `.candidates` | a login is asked for before |
 | `UvSynchronizer.synchronize()`, `UvResolver.resolve()`, `Build.do_build()` | they start uv |
@@ -109,7 +110,8 @@ def sources_of(project: Project) -> Iterator[Source]:
         if url.startswith(("http://", "https://")):
             names = (name for name in config.include_packages if not set(name) & set("*?["))
             own = config.verify_ssl is False or config.ca_certs or config.client_cert
-            yield Source(url, frozenset(names), bool(own))
+            chosen = bool(config.include_packages or config.exclude_packages)
+            yield Source(url, frozenset(names), bool(own), chosen)
 
 
 def crane_table(project: Project) -> dict[str, Any]:
@@ -117,6 +119,37 @@ def crane_table(project: Project) -> dict[str, Any]:
     data = getattr(project.pyproject, "_data", {})
     table = data.get("tool", {}).get("crane", {})
     return dict(table) if isinstance(table, dict) else {}
+
+
+def requirements_of(project: Project) -> list[str]:
+    """Return what pyproject.toml requires of indexes, in all groups, as it is written there.
+
+    Nothing where that has not the form that PDM wants: PDM tells.
+    """
+    try:
+        return list(_required(getattr(project.pyproject, "_data", {})))
+    except (AttributeError, TypeError):
+        return []
+
+
+def _required(data: dict[str, Any]) -> Iterator[str]:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    metadata = data.get("project", {})
+    groups = (
+        {"": metadata.get("dependencies", [])},
+        metadata.get("optional-dependencies", {}),
+        data.get("dependency-groups", {}),
+        data.get("tool", {}).get("pdm", {}).get("dev-dependencies", {}),
+    )
+    own = canonicalize_name(metadata.get("name", ""))
+    for line in (line for group in groups for lines in group.values() for line in lines):
+        with contextlib.suppress(InvalidRequirement):
+            # What is no text includes another group (PEP 735).
+            found = Requirement(line) if isinstance(line, str) else None
+            if found and found.url is None and canonicalize_name(found.name) != own:
+                yield line
 
 
 def library_of(client: type) -> ModuleType:
@@ -250,6 +283,7 @@ def _patch_sessions(environment: Any, start: Start) -> None:
             start.detour(self.project)
             return original(self, sources, mounts)
         _patch_client(PDMPyPIClient, route, start)
+        _patch_passwords(start)
         _patch_uploads(start)
         return original(self, sources, mounts)
 
@@ -277,6 +311,24 @@ def _patch_client(client: Any, route: PdmRoute, start: Start) -> None:
 
     setattr(client, ROUTE, route)
     client._transport_for_url = transport_for_url  # noqa: SLF001
+
+
+def _patch_passwords(start: Start) -> None:
+    """Keep PDM from looking for a password of a registered index, in files and for each request."""
+    from pdm.models.auth import PdmBasicAuth as Auth
+
+    original = getattr(Auth, "_get_new_credentials", None)
+    if original is None or hasattr(original, ROUTE):
+        return
+
+    @functools.wraps(original)
+    def get_new_credentials(self: Any, original_url: str, *args: Any, **options: Any) -> Any:
+        if start.is_registered(original_url) and not start.is_suspended:
+            return None, None  # the agent puts the login there
+        return original(self, original_url, *args, **options)
+
+    setattr(get_new_credentials, ROUTE, True)
+    Auth._get_new_credentials = get_new_credentials  # noqa: SLF001
 
 
 def _patch_uploads(start: Start) -> None:

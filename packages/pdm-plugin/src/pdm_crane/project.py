@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crane_core.clients.project_route import ProjectRoute, names_file
+from crane_core.index.announcement import announcement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crane_core.clients.registered import Registered
     from pdm_crane.person import PdmPerson
     from pdm_crane.sources import Sources
@@ -42,6 +46,22 @@ class PdmRoute(ProjectRoute):
         super().__init__(registered, sources, person)
         self.refusals = Refusals({})
         self._of_pdm = sources
+        self._announcements: list[str] = []
+
+    def announce(self, requirements: Iterable[str]) -> None:
+        """Tell the index what will be asked for, with the first question.
+
+        Only where there is one that will be asked for all of it: no other is to hear the names.
+        """
+        if len(self.used()) == 1 and self._of_pdm.is_each_for_all:
+            self._announcements = [announcement(requirements)]
+
+    def take_announcement(self, url: str) -> str | None:
+        """Return what there is to be told with a question for a page, once."""
+        if self._announcements and not names_file(url) and self.registered_at(url):
+            with contextlib.suppress(IndexError):  # another thread may have taken it
+                return self._announcements.pop()
+        return None
 
     def is_the_tools_own(self, url: str) -> bool:
         """Whether only PDM itself can reach this source, by certificates of its own."""

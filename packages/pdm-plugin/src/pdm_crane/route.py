@@ -60,6 +60,8 @@ class Start:
             if pdm_internals.unknown_shape():
                 self.detour(project)
             route.logins.ask_early(used)
+            if command == "lock":  # the others may keep to what is locked, and ask for little
+                route.announce(pdm_internals.requirements_of(project))
 
     def client_made_for(self, project: Project) -> PdmRoute | None:
         """Return the route of a project whose client is about to be made; None if it has none."""

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One source; `names` are the projects that it is said to have, by their full names."""
+    """One source; `names` are the projects that it is said to have, by their full names.
+
+    `is_chosen` is one that PDM asks for some projects only.
+    """
 
     url: str
     names: frozenset[str] = frozenset()
     has_own_certificates: bool = False
+    is_chosen: bool = False
 
 
 class Sources:
@@ -43,6 +47,11 @@ class Sources:
         Patterns do not count: `*` for PyPI is no word about any private name.
         """
         return any(project in source.names for source in self._at(url))
+
+    @property
+    def is_each_for_all(self) -> bool:
+        """Whether PDM asks every source for every project."""
+        return not any(source.is_chosen for source in self._known.values())
 
     def has_own_certificates(self, url: str) -> bool:
         """Whether PDM has certificates for this URL that the agent does not have."""

@@ -16,6 +16,8 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from crane_core.clients.project_route import names_file
 from crane_core.errors import AgentTrouble, CraneError, IndexRefused
+from crane_core.index.announcement import FIELD
+from pdm_crane.pages import Pages
 from pdm_crane.pdm_internals import readable
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Senders:
 
     def __init__(self, library: ModuleType) -> None:
         self.library = library
+        self.pages = Pages(library)
         self._lock = threading.Lock()
         self._made: dict[Way, Any] = {}
 
@@ -102,12 +105,20 @@ class ThroughCrane:
         if request.method == "GET" and request.url.path.endswith(METADATA):
             return self._metadata(way, request, url)
         if not self._route.is_the_tools_own(url):
-            return self._send(way, request)
+            return self._senders.pages.get(way, request) or self._page(way, request, url)
         if owner := self._owner(way, url):
             reason = f"{OURS}it belongs to {owner}".encode()
             extensions = {"reason_phrase": reason}
             return self._senders.library.Response(404, request=request, extensions=extensions)
         return self._usual.handle_request(request)
+
+    def _page(self, way: Way, request: Any, url: str) -> Any:
+        """Send for what is no metadata; with the first page goes what will be asked for then."""
+        told = self._route.take_announcement(url) if request.method == "GET" else None
+        if told is not None:
+            headers = {**request.headers, FIELD: told}
+            request = self._senders.library.Request("GET", url, headers=headers)
+        return self._send(way, request)
 
     def _owner(self, way: Way, url: str) -> str | None:
         """Return the index that has the project of a page which is to be had without crane."""
@@ -183,6 +194,7 @@ class ThroughCrane:
         path = request.url.path
         if request.method == "GET" and (path.endswith(METADATA) or not names_file(path)):
             response.read()  # it is small; if it breaks off here, it can be sent for again
+            self._senders.pages.note(way, request, response)
         return response
 
 

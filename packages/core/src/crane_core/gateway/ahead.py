@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from crane_core.gateway.metadata import WheelMetadata
     from crane_core.index.environment import ToolEnvironment
     from crane_core.index.source import Source
+    from crane_core.index.wheel_metadata import Dependencies
 
 MANY_FILES = 1000
 Key = tuple[str, str]  # the source's name, the project
@@ -151,9 +152,13 @@ class Ahead:
             found = await self._asking.run(key, lambda: self._sources[name].page(project))
         if tool is not None and not isinstance(found, Missing):
             tool.pages[key] = found
-            wanted = tool.wanted.setdefault(key, _Wanted(SpecifierSet(), frozenset(), 0))
-            self._start(tool, self._follow(tool, key, found, wanted))
+            tool.wanted.setdefault(key, _Wanted(SpecifierSet(), frozenset(), 0))
+            self._start(tool, self._follow(tool, key, found))
         return found
+
+    def announce(self, tool: Tool, name: str, project: Dependencies) -> None:
+        """Fetch what a tool has said that its project requires of a source."""
+        self._start(tool, self._announced(tool, name, project))
 
     def forget(self, project: str) -> None:
         """Hand out nothing of a project that was fetched before now."""
@@ -193,17 +198,19 @@ class Ahead:
         done = page.fetched_at
         return done is not None and self._clock.now() - done > self._limits.hold
 
-    async def _follow(self, tool: Tool, key: Key, found: SourcedPage, wanted: _Wanted) -> None:
+    async def _announced(self, tool: Tool, name: str, project: Dependencies) -> None:
+        environment = await asyncio.shield(tool.environment)
+        for requirement in requirements_for(project, environment, frozenset()):
+            self._want(tool, name, requirement, 0, public=False)
+
+    async def _follow(self, tool: Tool, key: Key, found: SourcedPage) -> None:
         """Read the metadata of the likely candidate and fetch the pages of what it needs."""
-        if wanted.depth >= self._limits.depth:
-            return
+        environment = await asyncio.shield(tool.environment)
+        wanted = tool.wanted[key]
         step = key, str(wanted.specifier), wanted.extras
-        if step in tool.followed:
+        if environment is None or wanted.depth >= self._limits.depth or step in tool.followed:
             return
         tool.followed.add(step)
-        environment = await asyncio.shield(tool.environment)
-        if environment is None:
-            return
         candidate = await self._candidate(found, environment, wanted)
         if candidate is None:
             return
@@ -240,7 +247,7 @@ class Ahead:
             wanted = _Wanted(both, known.extras | extras, known.depth)
         tool.wanted[key] = wanted
         if found := tool.pages.get(key):
-            self._start(tool, self._follow(tool, key, found, wanted))
+            self._start(tool, self._follow(tool, key, found))
         elif known is None:
             self._start(tool, self._fetch(tool, key, public=public))
 
@@ -264,7 +271,7 @@ class Ahead:
             self.statistics.used += 1
         elif not isinstance(found, Missing):
             tool.pages[key] = found
-            await self._follow(tool, key, found, tool.wanted[key])
+            await self._follow(tool, key, found)
 
     async def _limited(self, key: Key, *, public: bool) -> SourcedPage | Missing | None:
         async with self._turns.turn(key), asyncio.timeout(self._limits.page_seconds):

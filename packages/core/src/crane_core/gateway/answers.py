@@ -25,6 +25,7 @@ from crane_core.gateway.responses import (
     status_of,
     to_ascii,
 )
+from crane_core.index.announcement import FIELD, read_announcement
 from crane_core.index.answer import Missing
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Answers:
         self._tools.publications.catch_up()
         try:
             async with asyncio.timeout(PAGE_SECONDS):
-                found = await self._ahead.page(name, project, self._tool(request))
+                found = await self._ahead.page(name, project, self._tool(request, name))
                 if isinstance(found, Missing):
                     self._observer(Event("page", project, source="nowhere"))
                     return found
@@ -188,9 +189,12 @@ class Answers:
             return False
         return found.index is None or self._tools.logins.is_valid(found.index)
 
-    def _tool(self, request: Request) -> Tool | None:
+    def _tool(self, request: Request, name: str) -> Tool | None:
         user_agent = header(request.scope, b"user-agent").decode("latin-1")
-        return self._ahead.tool(user_agent, request.connection)
+        tool = self._ahead.tool(user_agent, request.connection)
+        if tool is not None and (said := header(request.scope, FIELD.encode())):
+            self._ahead.announce(tool, name, read_announcement(said))
+        return tool
 
     async def page_problem(self, request: Request, project: str, error: CraneError) -> None:
         """Answer with why a page cannot be had, so that no tool takes it for an empty one."""
