@@ -47,6 +47,8 @@ requires-python = ">=3.11"
 """
 BARE, PLUGIN, IDLE = "without the plugin", "no index registered", "an index registered, none used"
 DIRECT, COLD, WARM = "direct", "plugin, cold", "plugin, warm"
+# What nobody can beat: the tool's own work, before an index on this machine that has metadata.
+NEAR = "no plugin, with metadata and without the link"
 
 
 def run(rounds: int) -> Results:
@@ -150,7 +152,7 @@ LOCKING = (
 
 
 def _locks(tool: Locking, index: Upstream, port: int, rounds: int, results: Results) -> None:
-    runs = {way: Runs() for way in (DIRECT, COLD, WARM)}
+    runs = {way: Runs() for way in (DIRECT, COLD, WARM, NEAR)}
 
     def direct() -> None:
         runs[DIRECT].take(tool.client, f"{index.url('bare', port=port)}/simple/", index)
@@ -161,13 +163,16 @@ def _locks(tool: Locking, index: Upstream, port: int, rounds: int, results: Resu
             for way in (COLD, WARM):
                 runs[way].take(partial(_with_plugin, tool, home), f"{url}/simple/", index)
 
-    ways: Mapping[str, Callable[[], None]] = {DIRECT: direct, COLD: through_crane}
+    def near() -> None:
+        runs[NEAR].take(tool.client, f"{index.url('fresh')}/simple/", index)
+
+    ways: Mapping[str, Callable[[], None]] = {DIRECT: direct, COLD: through_crane, NEAR: near}
     for number in range(rounds):
         for way in in_turn(list(ways), number):
             ways[way]()
     compare([resolved for one in runs.values() for resolved in one.resolved])
     bars = {}
-    for way, bound in ((COLD, 0.45), (WARM, 0.25)):
+    for way, bound in ((COLD, 0.45), (WARM, 0.25), (NEAR, None)):
         one, straight = runs[way], runs[DIRECT]
         bars[f"{tool.name} lock: {way}"] = value = ratios(one.seconds, straight.seconds)
         note = (

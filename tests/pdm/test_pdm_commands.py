@@ -129,24 +129,33 @@ class WithPassword:
 
 @each_version
 def test_the_lock_file_is_the_one_of_direct_credentials(desk: PdmDesk, tmp_path: Path) -> None:
-    """Byte for byte, in each of PDM's formats; a Poetry kit's pages have hashes."""
+    """Byte for byte, in each of PDM's formats; a Poetry kit's pages have hashes.
+
+    With one source alone hashes are read in another way.
+    """
+    desk.site.add_private("firm-alone", "1.0")
+    desk.site.add_private("firm-alone", "2.0", requires=["firm-needed"])
+    desk.site.add_private("firm-needed")
     for number in range(3):
         desk.site.add_private(f"firm-{number}", f"1.{number}", requires=["open-lib>=1"])
     desk.site.add_private("firm-0", "2.0", requires=["firm-1", 'firm-2; python_version < "3.12"'])
     desk.add_pypi("open-lib", "1.5")
-    desk.write("firm-0", "firm-2", more="[tool.pdm.resolution]\nrespect-source-order = true")
     write_pages(desk.site.private)
     ways = {
-        "plain": ("lock",),
+        "alone": ("lock",),
         "static": ("lock", "-S", "static_urls", "-L", "static.lock"),
         "pylock": ("lock", "-L", "pylock.toml"),
     }
-    files = {"plain": "pdm.lock", "static": "static.lock", "pylock": "pylock.toml"}
+    files = {"alone": "pdm.lock", "static": "static.lock", "pylock": "pylock.toml"}
 
     def lock(**options) -> dict[str, bytes]:
         locks = {}
         for way, command in ways.items():
-            extra = {"PDM_LOCK_FORMAT": "pylock"} if way == "pylock" else {}
+            needs = ["firm-alone"] if way == "alone" else ["firm-0", "firm-2"]
+            desk.write(*needs, more="[tool.pdm.resolution]\nrespect-source-order = true")
+            extra = {
+                "alone": {"PDM_IGNORE_STORED_INDEX": "1"}, "pylock": {"PDM_LOCK_FORMAT": "pylock"}
+            }.get(way, {})  # fmt: skip
             desk.run(*command, **options, **extra)
             path = desk.project / files[way]
             locks[way] = path.read_bytes()
@@ -171,6 +180,7 @@ def test_the_lock_file_is_the_one_of_direct_credentials(desk: PdmDesk, tmp_path:
     assert through_crane == direct
     assert b"https://index.firm.test/python/firm-0/firm_0-2.0" in direct["static"]
     assert b"lock-version" in direct["pylock"]
+    assert direct["alone"].count(b'whl", hash = "sha256:') == 2
 
 
 @each_version

@@ -28,6 +28,8 @@ def test_a_page_is_given_again_and_nothing_else(monkeypatch) -> None:
     page = asked("app/", b"one", accept="text/html")
     assert (page.status_code, page.content) == (200, b"one")
     assert dict(page.headers) == {"content-type": "text/html", "content-length": "3"}
+    assert known.has_all(["App"])
+    assert not known.has_all(["app", "other"])
     # Another representation, another view, no page, no answer that lasts.
     assert known.get(here, httpx2.Request("GET", f"{SIMPLE}/app/")) is None
     assert known.get(way(), page.request) is None

@@ -9,10 +9,14 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from packaging.utils import canonicalize_name
 
 from crane_core.clients.project_route import names_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
 
     from crane_core.clients.in_process import Way
@@ -50,6 +54,12 @@ class Pages:
             return None
         headers = {"content-type": page.content_type}
         return self._library.Response(200, headers=headers, content=page.body, request=request)
+
+    def has_all(self, projects: Iterable[str]) -> bool:
+        """Whether each of these projects has a page here."""
+        with self._lock:
+            known = {urlsplit(url).path.rstrip("/").rpartition("/")[2] for _, url, _ in self._pages}
+        return known.issuperset(map(canonicalize_name, projects))
 
     def note(self, way: Way, request: Any, response: Any) -> None:
         """Keep an answer that has been read, if it is a page."""

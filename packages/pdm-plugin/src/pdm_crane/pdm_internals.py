@@ -6,6 +6,8 @@
 | `PDMPyPIClient._transport_for_url(url)`, inherited from httpx(2) | ours stand before the usual |
 | `PdmBasicAuth._get_new_credentials(url, …)` | looks for a password in netrc and elsewhere |
 | `BaseRepository.fetch_hashes(candidates)` | swallows errors: a lock file without hashes |
+| `BaseRepository.get_hashes(candidate)` | without threads where nothing has to be fetched |
+| `unearth.evaluator.get_supported(version, platforms, impl, abis)` | once, not for each page |
 | `Synchronizer.synchronize()`, `.candidates` | a login is asked for before |
 | `UvSynchronizer.synchronize()`, `UvResolver.resolve()`, `Build.do_build()` | they start uv |
 | `publish.repository.Repository._ensure_credentials()` | would ask for a password |
@@ -198,6 +200,7 @@ def patch(start: Start) -> None:
     _around(actions, "check_update", lambda *_, **__: start.suspended())
     _around(UvSynchronizer, "synchronize", lambda it: start.forwarded(it.environment.project))
     _around(Synchronizer, "synchronize", lambda it: _before_sync(it, start))
+    _patch_hashes(BaseRepository, start)
     _around(BaseRepository, "fetch_hashes", lambda *_: _nothing_swallowed(start))
     _patch_builds(Build, start)
     _patch_resolver(Project, start)
@@ -214,6 +217,30 @@ def _around(owner: Any, name: str, context: Callable[..., Any]) -> None:
             return original(*args, **options)
 
     setattr(owner, name, wrapped)
+
+
+def _patch_hashes(repository: Any, start: Start) -> None:
+    """Read the hashes one after the other where all pages are in memory.
+
+    PDM's threads wait for the network; without that they only wait for each other.
+    """
+    if not _has(repository, "fetch_hashes", ["self", "candidates"]):
+        return
+    if not _has(repository, "get_hashes", ["self", "candidate"]):
+        return
+    original = repository.fetch_hashes
+
+    @functools.wraps(original)
+    def fetch_hashes(self: Any, candidates: Any) -> None:
+        wanted = list(candidates)
+        if not start.has_read(one.name for one in wanted):
+            original(self, wanted)
+            return
+        for candidate in wanted:
+            with contextlib.suppress(Exception):  # as in PDM's threads
+                candidate.hashes = self.get_hashes(candidate)
+
+    repository.fetch_hashes = fetch_hashes
 
 
 @contextlib.contextmanager
@@ -283,6 +310,7 @@ def _patch_sessions(environment: Any, start: Start) -> None:
             start.detour(self.project)
             return original(self, sources, mounts)
         _patch_client(PDMPyPIClient, route, start)
+        _patch_tags()
         _patch_passwords(start)
         _patch_uploads(start)
         return original(self, sources, mounts)
@@ -296,6 +324,7 @@ def _patch_client(client: Any, route: PdmRoute, start: Start) -> None:
     from pdm_crane.transports import Senders, ThroughCrane
 
     senders = Senders(library_of(client))
+    start.pages = senders.pages
     original = client._transport_for_url  # noqa: SLF001
 
     @functools.wraps(original)
@@ -311,6 +340,26 @@ def _patch_client(client: Any, route: PdmRoute, start: Start) -> None:
 
     setattr(client, ROUTE, route)
     client._transport_for_url = transport_for_url  # noqa: SLF001
+
+
+def _patch_tags() -> None:
+    """Remember a machine's tags: PDM makes a finder for each page, and that reads them anew."""
+    from unearth import evaluator
+
+    original = getattr(evaluator, "get_supported", None)
+    if original is None or hasattr(original, ROUTE):
+        return
+    known: dict[str, list[Any]] = {}
+
+    @functools.wraps(original)
+    def get_supported(*args: Any, **options: Any) -> Any:
+        key = repr((args, options))
+        if key not in known:
+            known[key] = original(*args, **options)
+        return list(known[key])
+
+    setattr(get_supported, ROUTE, True)
+    evaluator.get_supported = get_supported
 
 
 def _patch_passwords(start: Start) -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from pdm_crane import pdm_internals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pdm.core import Core
     from pdm.project import Project
 
     from crane_core.platform import Paths
+    from pdm_crane.pages import Pages
     from pdm_crane.person import PdmPerson
     from pdm_crane.project import PdmRoute
     from pdm_crane.sources import Sources
@@ -33,6 +34,7 @@ class Start:
         self._sources: Sources | None = None
         self._route: PdmRoute | None = None
         self._person: PdmPerson | None = None
+        self.pages: Pages | None = None
         self._is_heard = self._is_suspended = self._has_detour = False
 
     def set_up(self, core: Core) -> None:
@@ -131,6 +133,15 @@ class Start:
     def is_suspended(self) -> bool:
         """Whether requests are none of ours at the moment."""
         return self._is_suspended
+
+    def has_read(self, projects: Iterable[str]) -> bool:
+        """Whether this process has been given all pages that there are of these projects.
+
+        Of several sources most have no page of a project, which has to be asked each time.
+        """
+        if self.pages is None or self._sources is None or len(self._sources.urls) != 1:
+            return False
+        return self.pages.has_all(projects)
 
     def after(self, kind: type[BaseException] | None, *_: object) -> None:
         """At PDM's end: tell what its threads have swallowed, and let the command fail."""
