@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 from gateway.harness import Home, index_of, serving_as_ada
 from support.world import World
+
+from crane_devserver import Fault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +42,24 @@ def test_a_wheel_without_metadata_gets_it_and_its_bytes_are_the_wheels(
     # Read once, from its end, whatever it was needed for.
     assert len(bytes_asked(static, wheel)) == 1
     assert all(bytes_asked(static, wheel))
+
+
+def test_a_large_wheel_is_asked_for_more_at_once_if_its_size_is_known(
+    static: World, home: Home
+) -> None:
+    wheel = static.add_private("lib", size=2_000_000)
+    size = wheel.stat().st_size
+    page = {
+        "meta": {"api-version": "1.1"}, "name": "lib", "versions": ["1.0"],
+        "files": [{"filename": wheel.name, "url": wheel.name, "hashes": {}, "size": size}],
+    }  # fmt: skip
+    headers = (("content-type", "application/vnd.pypi.simple.v1+json"),)
+    fault = Fault(re.compile("/lib/$"), status=200, headers=headers, body=json.dumps(page))
+    static.crane.faults.append(fault)
+    with serving_as_ada(static, home) as gate:
+        (file,) = gate.files("lib")
+        assert gate.get(file["url"] + ".metadata").content == metadata_in(wheel)
+    assert bytes_asked(static, wheel) == [f"bytes=-{size // 40}"]
 
 
 def test_html_offers_it_under_both_names(static: World, home: Home) -> None:

@@ -27,6 +27,7 @@ from crane_core.index.wheel_metadata import (
     TailReader,
     dependencies_of,
     metadata_of_file,
+    tail_of,
 )
 from crane_devserver import make_wheel, wheel_metadata
 
@@ -129,6 +130,17 @@ def test_the_first_range_is_the_tail_and_the_rest_only_what_is_missing(case: str
     assert first == range(len(data) - TAIL, len(data))
     assert second.stop <= first.start
     assert len(second) < 4096
+
+
+@pytest.mark.parametrize(
+    ("size", "tail"),
+    [
+        (None, TAIL), ("9000000", TAIL), (True, TAIL), (-1, TAIL), (40 * TAIL, TAIL),
+        (41 * TAIL, 41 * TAIL // 40), (10**12, 512 << 10),
+    ],
+)  # fmt: skip
+def test_large_wheels_have_long_ends(size: object, tail: int) -> None:
+    assert tail_of(size) == tail
 
 
 def test_a_wheel_of_the_devserver_is_read_as_it_is(tmp_path: Path) -> None:

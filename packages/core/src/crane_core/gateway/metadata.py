@@ -299,7 +299,7 @@ class WheelMetadata:
         if self._ends.does_ranges(url) is False or url in self._failed:
             return None
         try:
-            return await self._ends.read(url, file["filename"], index)
+            return await self._ends.read(file, index)
         except NoMetadata as error:
             self._give_up(url, file["filename"], error.reason)
             return None

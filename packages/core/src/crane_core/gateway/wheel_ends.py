@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crane_core.errors import IndexUnreachable
 from crane_core.gateway.ranges import read_content_range
 from crane_core.gateway.upstream import unreachable
 from crane_core.http import StreamError, read_limited
-from crane_core.index.wheel_metadata import TAIL, NoMetadata, TailReader
+from crane_core.index.wheel_metadata import TAIL, NoMetadata, TailReader, tail_of
 from crane_core.urls import Origin, origin_of
 
 if TYPE_CHECKING:
@@ -34,32 +34,32 @@ class WheelEnds:
         """Take it that the server of a file answers them, unless something else is known."""
         self._does_ranges.setdefault(origin_of(url), True)
 
-    async def read(self, url: str, filename: str, index: Index | None) -> bytes | None:
-        """Return the METADATA of a wheel, None if its index answers no ranges.
+    async def read(self, file: dict[str, Any], index: Index | None) -> bytes | None:
+        """Return the METADATA of a page's wheel, None if its index answers no ranges.
 
         Raises `NoMetadata`, or a `CraneError` if the index cannot be asked.
         """
-        part = await self._part(url, index, f"bytes=-{TAIL}")
+        url, tail = file["url"], tail_of(file.get("size"))
+        part = await self._part(url, index, f"bytes=-{tail}", tail)
         if part is None:
             self._does_ranges[origin_of(url)] = False
             return None
         start, data, size = part
-        reader = TailReader(filename, size)
-        # In a thread: one with many thousand files takes tens of milliseconds.
-        await asyncio.to_thread(reader.feed, start, data)
+        reader = TailReader(file["filename"], size)
+        await _feed(reader, start, data)
         while (wanted := reader.needed()) is not None:
-            part = await self._part(url, index, f"bytes={wanted.start}-{wanted.stop - 1}")
+            part = await self._part(url, index, f"bytes={wanted.start}-{wanted.stop - 1}", TAIL)
             if part is None or part[2] != size:
                 raise NoMetadata("the index stopped answering range requests")
-            await asyncio.to_thread(reader.feed, part[0], part[1])
+            await _feed(reader, part[0], part[1])
         return reader.metadata()
 
     async def _part(
-        self, url: str, index: Index | None, wanted: str
+        self, url: str, index: Index | None, wanted: str, tail: int
     ) -> tuple[int, bytes, int] | None:
         """Return start, bytes and whole size of a part; None if the index does no ranges.
 
-        A server may send a file whole that is shorter than what was asked for.
+        A server may send a file whole that is shorter than the `tail` that was asked for.
         """
         headers = {"range": wanted, "accept-encoding": "identity"}
         try:
@@ -70,7 +70,7 @@ class WheelEnds:
                     data = await read_limited(response, length)
                 else:
                     _require_whole(response, url)
-                    data = await read_limited(response, TAIL)
+                    data = await read_limited(response, tail)
                     start = 0
                     size = length = -1 if data is None else len(data)
         except StreamError as error:
@@ -82,6 +82,14 @@ class WheelEnds:
         if response.status_code == 206 or response.headers.get("accept-ranges") == "bytes":
             self._does_ranges[origin_of(url)] = True
         return start, data, size
+
+
+async def _feed(reader: TailReader, start: int, data: bytes) -> None:
+    if len(data) <= TAIL:
+        reader.feed(start, data)
+    else:
+        # In a thread: one with many thousand files takes tens of milliseconds.
+        await asyncio.to_thread(reader.feed, start, data)
 
 
 def _require_whole(response: Response, url: str) -> None:

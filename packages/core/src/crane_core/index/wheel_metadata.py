@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from email.message import Message
     from pathlib import Path
 
-# Of 210 popular wheels, 89% hold all that is needed in their last 32 KiB, 92% in the last 64.
+# Of 210 popular wheels, 89% hold all that is needed in their last 32 KiB, 92% in the last 64. What
+# more the large ones need grows with them, and comes with the second range anyway.
 TAIL = 32 << 10
+_SHARE_OF_LARGE, _MOST_TAIL = 40, 512 << 10
 MAX_RANGES = 4
 MAX_BYTES = 8 << 20  # of 210 wheels ansible's takes most: 3.7 MB, for 21 thousand files
 MAX_FILES = 0xFFFF
@@ -82,11 +84,18 @@ class Dependencies:
                 yield found
 
 
+def tail_of(size: object) -> int:
+    """Return how many bytes of a wheel's end to ask for first, by the size that its page says."""
+    if not isinstance(size, int):
+        return TAIL
+    return min(max(TAIL, size // _SHARE_OF_LARGE), _MOST_TAIL)
+
+
 class TailReader:
     """Reads METADATA out of the byte ranges it asks for; its user fetches them.
 
     As long as `needed()` is a range, `feed` it; then call `metadata()`. Where the size is not
-    known, ask for the last `TAIL` bytes: that answer has the size, and can be fed at once.
+    known, ask for the last `tail_of()` bytes: that answer has the size, and can be fed at once.
     Every method, and the constructor, raises `NoMetadata` and nothing else.
     """
 
