@@ -23,7 +23,7 @@ from auth.disks import small_disk
 from gateway.depot import PATH, Depot, File, depot, http_date, noise, sha256
 from gateway.upstream import SECONDS, start, whole
 
-from crane_core.gateway.download import WINDOW
+from crane_core.gateway.downloads import LARGEST_WINDOW as WINDOW
 from crane_core.gateway.downloads import Downloads
 from crane_core.gateway.file_answers import StreamBroken
 

@@ -21,14 +21,16 @@ from yarl import URL
 
 from crane_core.errors import ConfigBroken
 from crane_core.http import NO_SETTINGS, USER_AGENT, TimeLimits, trust_context
+from crane_core.http1_rest import take_over
 from crane_core.proxies import Proxies
-from crane_core.responses import RawHeaders
+from crane_core.responses import RawHeaders, declared_size
 from crane_core.urls import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
 
     from crane_core.http import RelayedResponse, Response
+    from crane_core.responses import Piece
     from crane_core.tls import TLSSettings
     from crane_core.urls import Origin
 
@@ -253,19 +255,33 @@ class _Http1Response:
             raise httpx2.RemoteProtocolError("a transfer encoding that nobody asked for")
         self._watch_the_end()
 
-    async def aiter_raw(self) -> AsyncIterator[bytes]:
+    async def aiter_raw(self) -> AsyncIterator[Piece]:
         """Yield the body as it comes. Raises an error of httpx2 if it ends too early."""
+        # Of chunks nobody knows how long they are together.
+        is_chunked = self.headers.get("transfer-encoding") is not None
+        size, taken = 0 if is_chunked else declared_size(self) or 0, 0
         try:
-            async for chunk in self._answer.content.iter_any():
+            while chunk := await self._answer.content.readany():
+                taken += len(chunk)
+                if (rest := take_over(self._answer, taken, size)) is None:
+                    yield chunk
+                    continue
+                self._stop_watching()
                 yield chunk
+                while piece := await rest.read():
+                    yield piece
+                return
         except (*ERRORS, RuntimeError) as error:
             raise translated(error) from error
 
     async def aclose(self) -> None:
         """Give the connection back if the body was read, else close it."""
+        self._stop_watching()
+        self._answer.release()
+
+    def _stop_watching(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        self._answer.release()
 
     def _watch_the_end(self) -> None:
         """End a body whose connection is gone.

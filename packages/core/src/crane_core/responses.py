@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
 import httpx2
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 MAX_JSON_BYTES = 1 << 20
+
+# A part of a body. The bytes of a view stay as they are for as long as somebody has it.
+Piece: TypeAlias = bytes | memoryview
 
 
 class Headers(Protocol):
@@ -52,7 +55,7 @@ class Response(Protocol):
         """What was asked for; `str()` of it is the URL."""
         ...
 
-    def aiter_raw(self) -> AsyncIterator[bytes]:
+    def aiter_raw(self) -> AsyncIterator[Piece]:
         """Yield the body as it comes, in the encoding it has. Raises `StreamError`."""
         ...
 
@@ -127,6 +130,12 @@ def json_object(body: bytes | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def declared_size(response: Response) -> int | None:
+    """Return the length of the body that is to follow, None if it is not said."""
+    text = response.headers.get("content-length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def server_time(response: Response) -> float | None:

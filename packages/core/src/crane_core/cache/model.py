@@ -94,7 +94,7 @@ class Spool(Protocol):
 
     path: Path
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | memoryview) -> None:
         """Append. Raises `DiskFull` or `NotWritable`."""
         ...
 

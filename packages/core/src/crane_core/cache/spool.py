@@ -39,7 +39,7 @@ class DiskSpool:
         with storage_errors(folder):
             self.path, self._file = _new_file(folder)
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | memoryview) -> None:
         """Append. Raises `DiskFull`, or `NotWritable`, also for more than the cache may hold."""
         if self._size + len(chunk) > self._limit:
             raise NotWritable("the file is larger than the cache may grow")

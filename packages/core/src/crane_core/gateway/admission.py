@@ -13,8 +13,9 @@ from crane_core.errors import (
     ProviderUnreachable,
 )
 from crane_core.flight import SingleFlight
-from crane_core.gateway.file_answers import WHOLE, declared_size, lasting_headers, require_file
+from crane_core.gateway.file_answers import WHOLE, lasting_headers, require_file
 from crane_core.index.answer import refused
+from crane_core.responses import declared_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

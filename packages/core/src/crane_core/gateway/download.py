@@ -13,15 +13,16 @@ from crane_core.gateway.reader import Reader
 from crane_core.gateway.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from crane_core.cache.model import FileStore
     from crane_core.gateway.transfer import Transfer
+    from crane_core.responses import Piece
 
-# Bytes of a file that are in memory at once, with one piece more; a piece has up to 256 KiB.
-# Measured: with 1 MiB all of it is slower by a fifth, as the processor's cache holds less of it.
-WINDOW = 512 << 10
 STEP = 256 << 10
+# Bytes at the end of what has come, which nobody is given yet.
+HELD_BACK = 64 << 10
 # The part of a file that is worth the rest, although nobody waits for it any more.
 NEARLY = 0.9
 
@@ -48,18 +49,26 @@ class Download:
     What comes is hashed and written into the cache in a thread, and stays in memory until then:
     readers who keep up get it from there, the others from the cache's disk, each in its own time.
     Without a cache, or once its disk is full, it stays in memory until the slowest reader has it,
-    and the index is read no faster than that. The last piece is held back until the hash is
+    and the index is read no faster than that. The last bytes are held back until the hash is
     known: without it no tool has a file.
     """
 
-    def __init__(self, source: Source, store: FileStore | None, patience: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        store: FileStore | None,
+        patience: float,
+        most_in_memory: Callable[[], int],
+    ) -> None:
+        """`most_in_memory` returns how many bytes may be there, with one piece more."""
         self._source = source
+        self._most_in_memory = most_in_memory
         self._patience = patience
         self._keeper = Keeper(store)
         self._window = Window()
         self._readers: set[Reader] = set()
         # What the thread has not taken yet; and whether it has reported what it has.
-        self._untaken: deque[bytes] = deque()
+        self._untaken: deque[Piece] = deque()
         self._is_reported = False
         self._all_here = False
         self._arrived, self._room, self._news = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -96,15 +105,15 @@ class Download:
             self._fail(StreamBroken("nobody waits for it any more"))
             self.task.cancel()
 
-    def read(self, reader: Reader) -> bytes:
+    def read(self, reader: Reader) -> Piece:
         """Return what the reader gets next, empty at the end of what is there."""
         offset = reader.position
         if offset >= self.visible:
             return b""
         if offset < self._window.start:
-            piece = self._keeper.read(offset, min(STEP, self._window.start - offset))
+            piece: Piece = self._keeper.read(offset, min(STEP, self._window.start - offset))
         else:
-            piece = self._window.piece(offset)
+            piece = self._window.piece(offset, self.visible)
         if not piece:
             raise StreamBroken("the cache's disk does not give back what was written")
         reader.position += len(piece)
@@ -158,14 +167,15 @@ class Download:
                 # When we are cancelled, too: nothing is discarded while it is written.
                 await self._saving
 
-    async def _take(self, piece: bytes) -> None:
-        self.visible = self._window.end
+    async def _take(self, piece: Piece) -> None:
+        newest = self._window.end
         self._window.append(piece)
+        self.visible = self._window.end - min(len(piece), HELD_BACK)
         self._untaken.append(piece)
         self._arrived.set()
         self.wake()
-        # With nothing but the piece that is held back there is nothing to wait for.
-        while self._window.size >= WINDOW and self._window.start < self.visible:
+        # With nothing but the newest piece there is nothing to wait for.
+        while self._window.size >= self._most_in_memory() and self._window.start < newest:
             await self._make_room()
 
     async def _make_room(self) -> None:

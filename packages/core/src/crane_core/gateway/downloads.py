@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 # Seconds that readers who take nothing may hold up the others.
 PATIENCE = 30.0
 MOST_REMEMBERED = 1024
+# Bytes of one file that are in memory at once, at least and at most, and of all files together
+# where more than the least is to be had. A piece has up to 448 KiB. Measured: with four pieces a
+# file comes faster by two fifths than with two; more make no difference.
+LEAST_WINDOW = 2 * (448 << 10)
+LARGEST_WINDOW = 4 * (448 << 10)
+ALL_WINDOWS = 16 * (448 << 10)
 
 
 class Downloads:
@@ -44,14 +50,14 @@ class Downloads:
         """Join the download of that key, which begins with its first reader."""
         download = self._shared.get(key)
         if download is None or not download.can_be_joined:
-            download = Download(source(), self._store, self._patience)
+            download = Download(source(), self._store, self._patience, self._window)
             self._shared[key] = download
             self._watch(download, key)
         return download.join()
 
     def alone(self, source: Source) -> Reader:
         """Return the only reader of a download that is not kept."""
-        download = Download(source, None, self._patience)
+        download = Download(source, None, self._patience, self._window)
         self._watch(download, None)
         return download.join()
 
@@ -60,6 +66,10 @@ class Downloads:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _window(self) -> int:
+        share = ALL_WINDOWS // max(len(self._tasks), 1)
+        return min(max(share, LEAST_WINDOW), LARGEST_WINDOW)
 
     def _watch(self, download: Download, key: Hashable | None) -> None:
         self._tasks.add(download.task)

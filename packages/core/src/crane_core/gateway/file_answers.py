@@ -89,12 +89,6 @@ def lasting_headers(response: Response) -> dict[str, str]:
     return {name: value for name in LASTING if (value := response.headers.get(name))}
 
 
-def declared_size(response: Response) -> int | None:
-    """Return the length of the body that is to follow, None if it is not said."""
-    text = response.headers.get("content-length", "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
-
-
 def is_distribution(url: str) -> bool:
     """Whether the URL names a wheel or sdist."""
     return filename_of(url).endswith(DISTRIBUTION_SUFFIXES)

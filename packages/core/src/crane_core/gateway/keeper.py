@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from crane_core.cache.model import FileStore, Spool
+    from crane_core.responses import Piece
 
 # Windows does not rename a file that somebody reads.
 RENAMES_OPEN_FILES = os.name != "nt"
@@ -48,7 +49,7 @@ class Keeper:
         """The hash of what was taken, in hexadecimal."""
         return self._digest.hexdigest()
 
-    def take(self, pieces: deque[bytes], progress: Callable[[], None]) -> None:
+    def take(self, pieces: deque[Piece], progress: Callable[[], None]) -> None:
         """Hash and write pieces until there are no more, and call `progress` after each."""
         if self.has_all and self._spool is None:
             self._open()
@@ -72,7 +73,7 @@ class Keeper:
                 return
             self.has_all = True
 
-    def _write(self, piece: bytes) -> None:
+    def _write(self, piece: Piece) -> None:
         assert self._spool is not None
         try:
             self._spool.write(piece)

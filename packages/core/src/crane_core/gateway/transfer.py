@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING
 from crane_core.errors import IndexUnreachable
 from crane_core.gateway.file_answers import (
     StreamBroken,
-    declared_size,
     response_start,
 )
 from crane_core.gateway.ranges import Validators, read_content_range
 from crane_core.gateway.upstream import unreachable
 from crane_core.http import StreamError
+from crane_core.responses import declared_size
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from crane_core.http import Response
+    from crane_core.responses import Piece
 
     # Asks for the same file again, with these request headers.
     Ask = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Response]]
-    Take = Callable[[bytes], Awaitable[None]]
+    Take = Callable[[Piece], Awaitable[None]]
 
 # Seconds before each further try; so many there are for one file.
 PAUSES = (0.25, 1.0, 4.0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from crane_core.http import StreamError, TimeLimits, Transport
 from crane_core.http2 import Http2Client
 from crane_core.proxies import environment_proxies
+from crane_core.responses import declared_size
 
 if TYPE_CHECKING:
     from crane_core.http import RelayTransport, Response
@@ -120,15 +121,11 @@ def _import_all() -> None:
 async def discard(response: Response) -> None:
     """Close a response that nobody needs; a small one is read, so that its connection is kept."""
     try:
-        if 0 <= _declared_length(response) <= SMALL:
+        size = declared_size(response)
+        if size is not None and size <= SMALL:
             with contextlib.suppress(TimeoutError, *StreamError):
                 async with asyncio.timeout(SMALL_SECONDS):
                     async for _ in response.aiter_raw():
                         pass
     finally:
         await response.aclose()
-
-
-def _declared_length(response: Response) -> int:
-    length = response.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() and len(length) < 16 else -1

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crane_core.responses import Piece
 
 
 class Window:
@@ -11,14 +15,14 @@ class Window:
     def __init__(self) -> None:
         self.start = 0
         self.end = 0
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[Piece] = deque()
 
     @property
     def size(self) -> int:
         """How many bytes are kept."""
         return self.end - self.start
 
-    def append(self, piece: bytes) -> None:
+    def append(self, piece: Piece) -> None:
         """Add what comes next; not empty."""
         self._pieces.append(piece)
         self.end += len(piece)
@@ -30,11 +34,12 @@ class Window:
             self.start += len(self._pieces.popleft())
         return self.start > before
 
-    def piece(self, offset: int) -> bytes:
-        """Return what is there from `offset` on, up to the end of its piece."""
+    def piece(self, offset: int, limit: int) -> Piece:
+        """Return what is there from `offset` on, up to the end of its piece or to `limit`."""
         begin = self.start
         for piece in self._pieces:
             if offset < begin + len(piece):
-                return piece[offset - begin :] if offset > begin else piece
+                is_whole = offset == begin and begin + len(piece) <= limit
+                return piece if is_whole else piece[offset - begin : limit - begin]
             begin += len(piece)
         raise IndexError(offset)
