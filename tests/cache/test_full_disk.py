@@ -11,6 +11,7 @@ from cache.kit import ADA, FILE_URL, INDEX, NOON, URL, Desk, Reply, Wire, sha256
 from cache.processes import assert_sound
 
 from crane_core.cache.model import FileRecord, PageKey
+from crane_core.cache.reserving import Reservation
 from crane_core.errors import DiskFull, StorageError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a file system")
@@ -38,6 +39,16 @@ def test_a_disk_that_fills_up_under_a_download(tmp_path: Path) -> None:
         assert desk.put(BIG).path.read_bytes() == BIG
         assert_sound(desk)
         desk.close()
+
+
+def test_room_that_cannot_be_reserved_is_given_back(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk, (disk / "x").open("wb", buffering=0) as file:
+        room = Reservation(file.fileno(), 64 << 20)
+        room.extend(0, 1)
+        assert (disk / "x").stat().st_blocks == 0
+        file.write(BIG)
+        room.extend(len(BIG), 1)
+        assert (disk / "x").read_bytes() == BIG
 
 
 def test_a_full_disk_is_said_once_and_costs_no_answer(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from cache.kit import Desk, sha256
 
+from crane_core.cache import reserving
 from crane_core.cache import spool as spool_module
 from crane_core.cache.spool import tidy
 
@@ -97,3 +98,20 @@ def test_a_file_system_without_locks_is_no_hindrance(
     dead = leftover(desk)
     assert desk.put(b"wheel").path.exists()
     assert dead.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others reserve nothing")
+def test_room_is_reserved_ahead_within_bounds(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no part of the file, and never more than a step or than the file will have."""
+    half = 1 << 19
+    monkeypatch.setattr(reserving, "STEP", 2 * half)
+    spool = desk.files.spool(5 * half)
+    assert spool is not None
+    sizes = []
+    for _ in range(5):
+        spool.write(bytes(half))
+        status = spool.path.stat()
+        sizes.append((status.st_size // half, round(status.st_blocks * 512 / half)))
+    assert sizes == [(1, 2), (2, 2), (3, 4), (4, 4), (5, 5)]
+    cached = spool.commit(sha256(bytes(5 * half)))
+    assert cached.path.read_bytes() == bytes(5 * half)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Mark = tuple[int, int, int]
 
+# Bytes; room for a small file is found as fast without it.
+WORTH_RESERVING = 1 << 20
 _HELD = "SELECT name FROM entries WHERE name IN (SELECT value FROM json_each(?))"
 _GRANT = (
     "INSERT INTO grants SELECT ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM entries WHERE name = ?) "
@@ -107,7 +109,8 @@ class DiskFileStore:
             tidy(folder)
         try:
             private_folder(self._folder)
-            spool = DiskSpool(folder, self._limit, self._admit)
+            reserved = expected if expected >= WORTH_RESERVING else 0
+            spool = DiskSpool(folder, self._limit, self._admit, reserved)
             with storage_errors(folder):
                 free = shutil.disk_usage(folder).free
         except StorageError as error:

@@ -8,6 +8,7 @@ import secrets
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
+from crane_core.cache.reserving import Reservation
 from crane_core.errors import NotWritable
 from crane_core.files import PRIVATE_FILE, private_folder, storage_errors
 
@@ -29,8 +30,11 @@ class DiskSpool:
     What is written is at once in the file, for readers with a file object of their own.
     """
 
-    def __init__(self, folder: Path, limit: int, admit: Admit) -> None:
-        """Make one in `folder`; `admit` takes it into the cache. Raises a `StorageError`."""
+    def __init__(self, folder: Path, limit: int, admit: Admit, expected: int = 0) -> None:
+        """Make one in `folder`; `admit` takes it into the cache. Raises a `StorageError`.
+
+        Room is reserved for as many bytes as are `expected`.
+        """
         private_folder(folder)
         self._limit = limit
         self._admit = admit
@@ -38,11 +42,13 @@ class DiskSpool:
         self._done = False
         with storage_errors(folder):
             self.path, self._file = _new_file(folder)
+        self._room = Reservation(self._file, expected)
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append. Raises `DiskFull`, or `NotWritable`, also for more than the cache may hold."""
         if self._size + len(chunk) > self._limit:
             raise NotWritable("the file is larger than the cache may grow")
+        self._room.extend(self._size, len(chunk))
         rest = memoryview(chunk)
         with storage_errors(self.path):
             while rest:
