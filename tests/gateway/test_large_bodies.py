@@ -22,10 +22,11 @@ from gateway.wire import (
     upstream,
 )
 
+from crane_core import http1_rest
 from crane_core.gateway.transports import Transports
 from crane_core.gateway.upstream import Upstream
 from crane_core.http import NO_SETTINGS, StreamError, TimeLimits
-from crane_core.http1_rest import PIECE
+from crane_core.responses import PIECE
 from crane_core.urls import origin_of
 
 BODY = random.Random(1).randbytes(3_000_000)
@@ -135,5 +136,21 @@ def test_a_reader_that_is_slow_holds_the_index_back_and_may_leave() -> None:
             await answer.aclose()
             async with asyncio.timeout(5):
                 await has_ended.wait()
+
+    run(test())
+
+
+@pytest.mark.parametrize("part", ["_OF_LENDER", "_OF_CONTENT"])
+def test_an_aiohttp_that_is_otherwise_inside_keeps_its_connection(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http1_rest, part, ("no_such_name",))
+    monkeypatch.delattr(http1_rest, "Rest")
+
+    async def test() -> None:
+        async with listening(say(ANSWER), say(SMALL)) as site, upstream() as client:
+            assert await fetch(client, f"{site.url}/a.whl") == BODY
+            assert await fetch(client, f"{site.url}/b.whl") == b"small"
+            assert site.connections == 1
 
     run(test())

@@ -8,22 +8,25 @@ that has the system write into the pieces themselves, and is given back afterwar
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 import aiohttp
+
+from crane_core.responses import PIECE
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
 
     from crane_core.responses import Piece
 
-# Bytes of a piece at most. Measured: 256 KiB takes a sixth more of the processor's time, 1 MiB no
-# less; and eight files at once, each with four pieces in memory, must stay within 20 MB.
-PIECE = 448 << 10
 # A shorter one is copied, so that it does not hold the memory of a whole one.
 COPIED = 64 << 10
 # A rest that is worth the change of hands.
 WORTH = 256 << 10
+# What is used of aiohttp that it promises nobody; without it nothing is lent.
+_OF_LENDER = ("transport", "read_timeout", "set_response_params", "force_close", "pause_reading")
+_OF_CONTENT = ("total_bytes", "is_eof", "feed_eof")
 
 
 def take_over(answer: aiohttp.ClientResponse, start: int, size: int) -> Rest | None:
@@ -31,9 +34,15 @@ def take_over(answer: aiohttp.ClientResponse, start: int, size: int) -> Rest | N
 
     None if it is not worth it, or if it cannot be done now: once more has been read it may be.
     """
+    if size - start < WORTH or sys.platform == "win32":
+        return None  # there asyncio copies into the pieces, and may have more than one takes
     content, connection = answer.content, answer.connection
     lender = None if connection is None else connection.protocol
-    if size - start < WORTH or lender is None or lender.transport is None or content.is_eof():
+    if not all(hasattr(lender, name) for name in _OF_LENDER):
+        return None
+    if not all(hasattr(content, name) for name in _OF_CONTENT):
+        return None
+    if lender is None or lender.transport is None or content.is_eof():
         return None
     if content.total_bytes != start:
         return None  # something that aiohttp has received already comes first
