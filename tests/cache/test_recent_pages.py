@@ -8,7 +8,7 @@ import pytest
 
 from crane_core.cache import recent
 from crane_core.cache.model import PageKey, StoredPage
-from crane_core.cache.recent import HOLD, RecentPages
+from crane_core.cache.recent import HOLD, LATE, RecentPages
 from tests.cache.kit import ADA, NOON, URL, Desk
 
 KEY = PageKey(URL, ADA)
@@ -46,6 +46,31 @@ def test_changes_of_one_page_are_made_in_their_order(desk: Desk, pages: RecentPa
     assert get(pages) == a_page(b"other", '"2"')
     pages.flush()
     assert desk.another().pages.read(KEY) == a_page(b"other", newer.headers["etag"])
+
+
+@pytest.mark.parametrize(
+    ("said", "later", "written"),
+    [
+        ({"date": "Thu, 01 Jan 2026 00:00:01 GMT"}, LATE - 1, False),
+        ({}, LATE, True),
+        ({"etag": '"2"'}, 1, True),
+        ({"cache-control": "max-age=60"}, 1, True),
+        ({}, -1, True),
+    ],
+    ids=["says nothing new", "later", "another", "may be used unasked", "clock set back"],
+)
+def test_what_is_asked_for_all_the_time_is_written_now_and_then(
+    desk: Desk, pages: RecentPages, said: dict[str, str], later: float, written: bool
+) -> None:
+    headers = {"etag": '"1"', "cache-control": said.get("cache-control", "no-cache")}
+    page = StoredPage(URL, headers, b"page", NOON)
+    pages.write(KEY, page)
+    pages.flush()
+    renewed = StoredPage(URL, {**headers, **said}, b"page", NOON + later)
+    pages.renew(KEY, renewed)
+    pages.flush()
+    assert get(pages) == renewed
+    assert desk.another().pages.read(KEY) == (renewed if written else page)
 
 
 def test_a_page_that_another_process_removed_is_gone_a_minute_later(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from crane_core.cache import entries
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # The log is for limits of hours and days; each page of an install need not be written down.
 COARSE_SECONDS = 60.0
+# Seconds, of the machine. Each look is a query, and pages may come in thousands a second.
+LOOK_AGAIN = 0.01
 # Identities that begin so. Not LIKE, to which some characters mean more.
 _PAGES = "SELECT name FROM pages WHERE substr(identity, 1, length(?1)) = ?1"
 _GRANTS = "DELETE FROM grants WHERE substr(identity, 1, length(?1)) = ?1"
@@ -28,16 +31,23 @@ class SqliteContacts:
         self._database = database
         self._limit = limit
         self._noted: dict[tuple[str, str], float] = {}
+        self._seen: dict[tuple[str, str], float] = {}
 
     def is_due(self, index_url: str, identity: str, when: float) -> bool:
         """Whether a contact is to be noted; once a minute is enough."""
         if not self._limit:
             return False
-        noted = self._noted.get((index_url, identity), float("-inf"))
-        if not 0 <= when - noted < COARSE_SECONDS:
+        key = index_url, identity
+        if not 0 <= when - self._noted.get(key, float("-inf")) < COARSE_SECONDS:
             return True
-        # Another process may have cleared the cache since. To look takes microseconds.
-        return self.last(index_url, identity) is None
+        # Another process may have cleared the cache since.
+        looked_at = time.monotonic()
+        if looked_at - self._seen.get(key, float("-inf")) < LOOK_AGAIN:
+            return False
+        if self.last(*key) is None:
+            return True
+        self._seen[key] = looked_at
+        return False
 
     def note(self, index_url: str, identity: str, when: float) -> None:
         """Remember a contact, if that is due; for a thread then."""
@@ -59,6 +69,7 @@ class SqliteContacts:
     def drop(self, index_url: str, identity: str) -> None:
         """Forget the contact: the index has refused this identity."""
         self._noted.pop((index_url, identity), None)
+        self._seen.pop((index_url, identity), None)
         if self.last(index_url, identity) is not None:
             self._database.change(
                 "DELETE FROM contacts WHERE index_url = ? AND identity = ?", index_url, identity

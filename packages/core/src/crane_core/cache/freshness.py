@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,10 +74,15 @@ def may_be_stale(page: StoredPage, now: float) -> bool:
     return current_age(page, now) - lifetime(page) <= _seconds(control["stale-if-error"])
 
 
-def directives(headers: Mapping[str, str]) -> dict[str, str]:
+def directives(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Return the Cache-Control directives by lower-case name; of a repeated one, the first."""
+    return _directives(headers.get("cache-control", ""))
+
+
+@lru_cache(256)
+def _directives(control: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for name, quoted, plain in _DIRECTIVE.findall(headers.get("cache-control", "")):
+    for name, quoted, plain in _DIRECTIVE.findall(control):
         found.setdefault(name.lower(), quoted or plain)
     return found
 
@@ -92,6 +98,7 @@ def _seconds(text: str) -> float:
     return float(min(int(text), _LONGEST)) if text.isascii() and text.isdigit() else 0.0
 
 
+@lru_cache(1024)
 def http_time(text: str | None) -> float | None:
     """Return the seconds since the epoch that an HTTP date says, None if it is none."""
     try:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
 from crane_core.cache.clearing import Clearings
 from crane_core.cache.database import Change
+from crane_core.cache.freshness import lifetime
 from crane_core.cache.pages import Packed
+from crane_core.cache.validation import PASSING
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from crane_core.cache.database import CacheDatabase
     from crane_core.cache.model import PageKey, StoredPage
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 MOST_BYTES = 16 << 20
 # Seconds for which the disk is not looked at: another process may have made room there.
 HOLD = 60.0
+# Seconds that the disk's date of a page may be behind, if nobody may use the page unasked anyway.
+LATE = 10.0
+# Seconds, of the machine: whoever clears the cache does not ask for a page as soon.
+LOOK_AGAIN = 0.01
 # A disk that is slower than the network must not fill the memory; what is too much is not kept.
 MOST_UNWRITTEN = 64 << 20
 _EACH = 1024
@@ -45,7 +52,9 @@ class RecentPages:
         self._clock = clock
         self._clearings = Clearings(database.path.parent)
         self._lock = threading.Lock()
-        self._pages: OrderedDict[PageKey, tuple[StoredPage, float]] = OrderedDict()
+        self._looked_at = float("-inf")
+        # With when it came here, and as it is on the disk.
+        self._pages: OrderedDict[PageKey, tuple[StoredPage, float, StoredPage]] = OrderedDict()
         self._size = 0
         # What the disk does not have yet; None is a page that is to be dropped there.
         self._unwritten: dict[PageKey, StoredPage | None] = {}
@@ -67,7 +76,7 @@ class RecentPages:
         if isinstance(page, Packed):
             page = await asyncio.to_thread(self._store.read, key)
         if page is not None:
-            self._put(key, page)
+            self._put(key, page, page)
         return page
 
     def write(self, key: PageKey, page: StoredPage) -> None:
@@ -78,8 +87,16 @@ class RecentPages:
             self._change(key, page, partial(self._store.put, key, page))
 
     def renew(self, key: PageKey, page: StoredPage) -> None:
-        """Take over the headers of a 304 (RFC 9111 §4.3.4); the body is the one that is there."""
-        self._change(key, page, partial(self._store.renewed, key, page))
+        """Take over the headers of a 304 (RFC 9111 §4.3.4); the body is the one that is there.
+
+        A page that is asked for again and again is written down now and then.
+        """
+        with self._lock:
+            known = None if key in self._unwritten else self._pages.get(key)
+        if known is not None and _says_as_much(known[2], page):
+            self._put(key, page, known[2])
+        else:
+            self._change(key, page, partial(self._store.renewed, key, page), grows=False)
 
     def remove(self, key: PageKey) -> None:
         """Drop a page."""
@@ -91,7 +108,12 @@ class RecentPages:
         self._database.flush()
 
     def _change(
-        self, key: PageKey, page: StoredPage | None, make: Callable[[sqlite3.Connection], None]
+        self,
+        key: PageKey,
+        page: StoredPage | None,
+        make: Callable[[sqlite3.Connection], None],
+        *,
+        grows: bool = True,
     ) -> None:
         if not self._store.limit:
             return
@@ -101,8 +123,8 @@ class RecentPages:
             self._count(key, 1)
             self._drop(key)
         if page is not None:
-            self._put(key, page)
-        room = None if page is None else partial(self._store.make_room, key)
+            self._put(key, page, page)
+        room = None if page is None or not grows else partial(self._store.make_room, key)
         self._database.later(Change(make, room, partial(self._tried, key, page)))
 
     def _tried(self, key: PageKey, page: StoredPage | None) -> None:
@@ -121,21 +143,27 @@ class RecentPages:
         with self._lock:
             if key in self._unwritten:
                 return (self._unwritten[key],)
-            if self._clearings.is_new():
-                self._pages.clear()
-                self._size = 0
+            self._look_for_clearing()
             known = self._pages.get(key)
             if known is None or not 0 <= self._clock.now() - known[1] < HOLD:
                 return None
             self._pages.move_to_end(key)
             return (known[0],)
 
-    def _put(self, key: PageKey, page: StoredPage) -> None:
+    def _look_for_clearing(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_AGAIN:
+            self._looked_at = now
+            if self._clearings.is_new():
+                self._pages.clear()
+                self._size = 0
+
+    def _put(self, key: PageKey, page: StoredPage, written: StoredPage) -> None:
         with self._lock:
             self._drop(key)
             if len(page.body) > MOST_BYTES // 4:
                 return
-            self._pages[key] = page, self._clock.now()
+            self._pages[key] = page, self._clock.now(), written
             self._size += len(page.body) + _EACH
             while self._size > MOST_BYTES:
                 self._drop(next(iter(self._pages)))
@@ -143,3 +171,14 @@ class RecentPages:
     def _drop(self, key: PageKey) -> None:
         if known := self._pages.pop(key, None):
             self._size -= len(known[0].body) + _EACH
+
+
+def _says_as_much(written: StoredPage, renewed: StoredPage) -> bool:
+    """Whether the disk can keep what it has of a page: then it is a little older there."""
+    if not 0 <= renewed.stored_at - written.stored_at < LATE or lifetime(renewed) > 0:
+        return False
+    return _lasting(written.headers) == _lasting(renewed.headers)
+
+
+def _lasting(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in PASSING}
