@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crane_core.redaction import Redactor, redacted
 
@@ -64,6 +66,16 @@ def test_a_secret_is_taken_out_and_the_rest_stays(text: str, left: str) -> None:
 )
 def test_what_helps_to_find_a_fault_stays(text: str) -> None:
     assert redacted(text) == text
+
+
+_TOKEN_STARTS = ("eyJ", "ghp_", "github_pat_", "glpat-", "pypi-", "AKIA", "xoxb-", "hvs.", "")
+_IN_A_NAME = st.from_regex(r"[A-Za-z0-9._+-]{0,40}", fullmatch=True)
+
+
+@given(st.lists(st.tuples(_IN_A_NAME, st.sampled_from(_TOKEN_STARTS)), max_size=3))
+def test_a_name_by_itself_is_looked_at_as_in_a_sentence(parts: list[tuple[str, str]]) -> None:
+    name = "".join(f"{plain}{start}" for plain, start in parts)
+    assert redacted(f"{name} ") == f"{redacted(name)} "
 
 
 def test_what_is_known_by_heart_goes_wherever_it_stands_and_however_it_is_spelled() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from crane_core.cache.settings import show_size
@@ -60,7 +60,7 @@ class _Lines:
 
 
 def _as_text(event: Event) -> str:
-    stamp = datetime.now().astimezone().strftime("%H:%M:%S")
+    stamp = _stamp(int(time.time()))
     what = event.reason or f"from {event.source}"
     if event.outcome in {"hit", "stale"}:
         what += ", cached" if event.outcome == "hit" else ", stale: the index cannot be reached"
@@ -69,6 +69,11 @@ def _as_text(event: Event) -> str:
     if event.request:
         what += f"  [{event.request}]"
     return f"{stamp} {event.kind} {event.text}  {what}"
+
+
+@lru_cache(1)
+def _stamp(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
 
 
 def _as_json(event: Event) -> str:

@@ -38,11 +38,14 @@ _FIELDS = (
     r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*token|x-api-key)"
     r"([\"']?\s*[:=,]\s*[\"']?)[^\r\n\"']+"
 )
+# What no person would write, and no hash, version or file name looks like.
+_RANDOM = r"(?<![\w.-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{24,}"
+# JWTs and JWEs (RFC 7519, 7516): all begin with `{"` in base64url; also what is left of one.
+_JWT = r"\beyJ[\w-]{5,}(?:\.[\w-]*){0,4}"
 # In the order in which they are applied.
 _PATTERNS = (
     (r"(?s)-----BEGIN [^-]*PRIVATE KEY-----.*?(?:-----END [^-]*PRIVATE KEY-----|\Z)", MASK),
-    # JWTs and JWEs (RFC 7519, 7516): all begin with `{"` in base64url; also what is left of one.
-    (r"\beyJ[\w-]{5,}(?:\.[\w-]*){0,4}", MASK),
+    (_JWT, MASK),
     # Tokens that say whose they are.
     (_KNOWN_TOKENS, MASK),
     # Header fields, to the end of their line or string.
@@ -60,9 +63,12 @@ _PATTERNS = (
     (rf"(?<=[\w/%=*.~-])\?[^{_END}]*[=&%][^{_END}]*", f"?{MASK}"),
     (rf"(\b\w+://[^{_END}?#]*)\?[^{_END}#]+", rf"\1?{MASK}"),
     (rf"(\b\w+://[^{_END}#]*)#(?!(?:sha\d+|md5)=)[^{_END}]+", rf"\1#{MASK}"),
-    # What no person would write, and no hash, version or file name looks like.
-    (r"(?<![\w.-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{24,}", MASK),
+    (_RANDOM, MASK),
 )
+# A name of a project or a file, as nearly all that is looked at, and what can be in one: each of
+# the others has a character that cannot.
+_NAME = r"[\w.+-]*"
+_IN_NAMES = (_JWT, _KNOWN_TOKENS, _RANDOM)
 _NAMED = (
     rf"(?i)(?<![\w-])(?=[\w-]{{0,60}}(?:{_WORDS}))([\w-]{{1,80}})([\"']?)(\s{{0,3}}[=:]\s{{0,3}})"
     rf"(\"[^\"]*\"|'[^']*'|[^{_END},;&)}}\]]+)"
@@ -79,8 +85,18 @@ def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((re.compile(pattern), instead) for pattern, instead in _PATTERNS)
 
 
+@cache
+def _compiled_for_names() -> tuple[re.Pattern[str], tuple[re.Pattern[str], ...]]:
+    return re.compile(_NAME), tuple(re.compile(pattern) for pattern in _IN_NAMES)
+
+
 def redacted(text: str) -> str:
     """Return the text without what looks like a secret: tokens, logins in URLs, and queries."""
+    name, in_names = _compiled_for_names()
+    if name.fullmatch(text):
+        for pattern in in_names:
+            text = pattern.sub(MASK, text)
+        return text
     for pattern, instead in _compiled():
         text = pattern.sub(instead, text)
     return re.sub(_NAMED, _named, text)
