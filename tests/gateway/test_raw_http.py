@@ -57,6 +57,15 @@ def test_two_requests_in_one_packet_get_two_answers_in_order(site: Site) -> None
     assert [int(s) for s in re.findall(rb"HTTP/1\.1 (\d+)", answer.data)] == [200, 404]
 
 
+def test_an_answer_comes_in_one_piece(site: Site) -> None:
+    """Not its head by itself, which would be another packet, and another wake-up of the tool."""
+    request = f"GET /-/health HTTP/1.1\r\n{host(site)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", site.gate.port)) as connection:
+        for _ in range(50):
+            connection.sendall(request)
+            assert connection.recv(1 << 16).endswith(b"}\n")
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -38,6 +38,8 @@ class Connection:
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._reason: bytes | None = None
+        self._holds = False
+        self._held = b""
         self._uid: tuple[int | None] | None = None
         self.trusted = False
         self.request: bytes | None = None
@@ -51,12 +53,24 @@ class Connection:
         """Use this reason phrase for the next response (RFC 9112 §4)."""
         self._reason = reason.encode("ascii", "replace")
 
+    def hold_head(self) -> None:
+        """Send the next response's head together with its body, which is there already.
+
+        The loop writes each piece at once: that would be two system calls, and two packets.
+        """
+        self._holds = True
+
     def write(self, data: bytes) -> None:
         """Write, with the reason phrase in the head of the response that was announced."""
         if self._reason is not None and data.startswith(b"HTTP/1.1 "):
             head, separator, rest = data.partition(b"\r\n")
             data = head[:13] + self._reason + separator + rest
             self._reason = None
+        if self._holds:
+            self._holds, self._held = False, data
+            return
+        if self._held:
+            data, self._held = self._held + data, b""
         self._transport.write(data)
 
     def fail_page(self, reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crane_core.errors import CraneError, DiskFull, LoginError, ProviderError, SourceError
+from crane_core.gateway.connection import EXTENSION
 from crane_core.gateway.request_ids import with_id
 
 if TYPE_CHECKING:
@@ -21,9 +22,19 @@ async def send_bytes(
     """Send a whole body; for HEAD, its head."""
     fields = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     fields.append((b"content-length", str(len(body)).encode()))
+    await _send_whole(send, scope, status, fields, body)
+
+
+async def _send_whole(
+    send: Send, scope: dict[str, Any], status: int, fields: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    if scope["method"] == "HEAD":
+        body = b""
+    else:
+        connection: Connection = scope["extensions"][EXTENSION]
+        connection.hold_head()
     await send({"type": "http.response.start", "status": status, "headers": fields})
-    content = b"" if scope["method"] == "HEAD" else body
-    await send({"type": "http.response.body", "body": content})
+    await send({"type": "http.response.body", "body": body})
 
 
 def page_headers(etag: str, content_type: str, *, stale: bool = False) -> dict[str, str]:
@@ -49,8 +60,7 @@ async def send_page(
         await send_bytes(send, scope, 200, body, headers)
         return
     fields = [(n.encode(), v.encode()) for n, v in headers.items() if n != "content-type"]
-    await send({"type": "http.response.start", "status": 304, "headers": fields})
-    await send({"type": "http.response.body", "body": b""})
+    await _send_whole(send, scope, 304, fields, b"")
 
 
 def _has_it(etag: str, if_none_match: str) -> bool:
