@@ -6,15 +6,19 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urljoin, urlsplit
 
 from crane_core.errors import InsecureURL, InvalidURL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 WRITE = "write https://HOST/PATH"
 # Segments that no server reads as another path, as nearly all are; the long way takes its time.
 # Possessive: a page's author must not choose how long a match takes to fail.
-_SEGMENT = r"(?:[A-Za-z0-9_~+@-]|%2[Bb])(?:[A-Za-z0-9._~+@-]++|%2[Bb])*+"
+_SEGMENT = r"(?:[A-Za-z0-9_~+@-]|%2[Bb])[A-Za-z0-9._~+@-]*+(?:%2[Bb][A-Za-z0-9._~+@-]*+)*+"
 _PLAIN_PATH = re.compile(f"(?:{_SEGMENT}/)*+(?:{_SEGMENT})?(?:\\?[!-~]*)?", re.ASCII).fullmatch
 
 
@@ -94,12 +98,23 @@ def within(url: str, prefix: str) -> bool:
     Paths that a server might resolve to another place (dot segments, encoded slashes or
     backslashes) lie nowhere: a token must not follow them.
     """
-    if (
-        url.startswith(f"{prefix}/")
-        and _PLAIN_PATH(url, len(prefix) + 1)
-        and _names_a_folder(prefix)
-    ):
-        return True
+    return within_folder(prefix)(url)
+
+
+def within_folder(prefix: str) -> Callable[[str], bool]:
+    """Return what says whether a URL is `within` a prefix, for many that are asked about once."""
+    folder = f"{prefix}/"
+    start, is_folder = len(folder), _names_a_folder(prefix)
+
+    def is_within(url: str) -> bool:
+        if is_folder and url.startswith(folder) and _PLAIN_PATH(url, start):
+            return True
+        return _is_within(url, prefix)
+
+    return is_within
+
+
+def _is_within(url: str, prefix: str) -> bool:
     try:
         path = urlsplit(url).path
         origin = origin_of(url)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from crane_core.errors import InvalidURL
-from crane_core.urls import Origin, is_loopback, origin_of, within
+from crane_core.urls import Origin, is_loopback, origin_of, within_folder
 
 if TYPE_CHECKING:
     from crane_core.config.model import Index
@@ -54,7 +54,12 @@ def without_local_files(found: SourcedPage) -> ProjectPage:
     """
     own = origin_of(found.url)
     may_be_linked = cache(lambda host: _may_be_linked(host, own))
-    kept = [file for file in found.page.files if may_be_linked(_host_of(file["url"]))]
+    root = f"{own}/"  # of nearly all files, which need no closer look
+    kept = [
+        file
+        for file in found.page.files
+        if (url := file["url"]).startswith(root) or may_be_linked(_host_of(url))
+    ]
     return found.page if len(kept) == len(found.page.files) else found.page.with_just(kept)
 
 
@@ -79,13 +84,13 @@ class _Ours:
     """What lies below an index's prefix, and where it is at this gateway."""
 
     def __init__(self, index: Index, base_url: str) -> None:
-        self._prefix = index.token_prefix
-        self._root = f"{origin_of(self._prefix)}/"
+        self._is_below = within_folder(index.token_prefix)
+        self._root = f"{origin_of(index.token_prefix)}/"
         self._files = f"{base_url}/{index.name}/files"
 
     def local_url(self, url: str) -> str | None:
         """Return the gateway's URL for a URL of the index, None if it is none."""
-        if not within(url, self._prefix):
+        if not self._is_below(url):
             return None
         if url.startswith(self._root):
             return f"{self._files}/{url[len(self._root) :]}"

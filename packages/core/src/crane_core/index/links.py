@@ -24,9 +24,9 @@ _BEST_HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 # Links that resolve to what they say, as nearly all do: a large page is read three times as fast.
 # Possessive (`++`): a page's author must not choose how long a match takes to fail.
 _HOST = r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9]\d{0,3}|[1-5]\d{4}))?"
-_PATH = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]++|%[0-9A-Fa-f]{2})*+"
+_PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+,;=:@/-]*+)*+"
 _AS_IT_IS = re.compile(f"{_HOST}/{_PATH}(?:\\?(?!$){_PATH})?", re.ASCII).fullmatch
-_SEGMENT = r"[A-Za-z0-9](?:[A-Za-z0-9._~+-]++|%[0-9A-Fa-f]{2})*+"
+_SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._~+-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]*+)*+"
 _RELATIVE = re.compile(rf"(/|(?:\.\./)*+)({_SEGMENT}(?:/{_SEGMENT})*+)", re.ASCII).fullmatch
 # RFC 3986 §2: what has a meaning of its own, and what is escaped already.
 _KEPT = "%/:?#[]@!$&'()*+,;=~"

@@ -32,7 +32,8 @@ ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
 HTML_TYPES = frozenset({"text/html", HTML_TYPE, "application/xhtml+xml"})
 # So many at a time: the encoder lets no other thread run until it is done.
 _FILES_AT_A_TIME = 500
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+# What was read from JSON has no rings.
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True)
