@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from gateway.harness import Gate, Home, index_of
 from gateway.upstream import Scripted, send_raw, whole
 
 from crane_core.auth.model import session_key
+from crane_core.cache.clearing import note_clearing
+from crane_core.gateway.publications import LOOK_AGAIN
 from crane_devserver import serve_in_thread
 
 if TYPE_CHECKING:
@@ -19,9 +23,10 @@ if TYPE_CHECKING:
     from support.world import World
 
 FRESH = "max-age=600"
-PAGE = b'<title>Links for lib</title><a href="lib-1.0-py3-none-any.whl#sha256=%s">x</a>' % (
-    b"0" * 64
-)
+PAGE = b'<title>Links for lib</title><a href="lib-1.0-py3-none-any.whl#sha256=%s"%s>x</a>'
+METADATA = b"Metadata-Version: 2.1\nName: lib\nVersion: 1.0\n"
+OF_METADATA = hashlib.sha256(METADATA).hexdigest()
+PAGE %= b"0" * 64, f' data-core-metadata="sha256={OF_METADATA}"'.encode()
 ROOT = b'<title>Simple index</title><a href="lib/">lib</a>'
 
 
@@ -32,6 +37,7 @@ def serving(world: World, home: Home, **headers: str) -> Iterator[tuple[Gate, Sc
         "/python/simple/": whole(200, ROOT),
         "/python/simple/lib/": whole(200, PAGE, **headers),
         "/python/simple/lib/lib-1.0-py3-none-any.whl": whole(404, b""),
+        "/python/simple/lib/lib-1.0-py3-none-any.whl.metadata": whole(200, METADATA),
     }
     index = Scripted(routes)
     with serve_in_thread(index) as url:
@@ -51,10 +57,12 @@ def asked(index: Scripted) -> int:
     return sum(path == "/python/simple/lib/" for _, path, _ in index.requests)
 
 
-def get(connection: http.client.HTTPConnection, **headers: str) -> tuple[int, bytes]:
+def get(
+    connection: http.client.HTTPConnection, path: str = "/python/simple/lib/", **headers: str
+) -> tuple[int, bytes]:
     """Ask for the page on a connection that is kept."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request("GET", "/python/simple/lib/", headers=sent)
+    connection.request("GET", path, headers=sent)
     answer = connection.getresponse()
     return answer.status, answer.read()
 
@@ -99,6 +107,35 @@ def test_after_a_logout_nothing_private_is_given_again(world: World, home: Home)
         registered = index_of(world, url=f"{gate_url(index, gate)}")
         home.store().delete(session_key(registered))
         assert get(connection)[0] == 403
+
+
+@pytest.mark.parametrize("end", ["time", "logout", "login of another", "news"])
+def test_metadata_is_given_again_until_something_changes(
+    world: World, home: Home, end: str
+) -> None:
+    path = "/python/files/python/simple/lib/lib-1.0-py3-none-any.whl.metadata"
+    with serving(world, home) as (gate, index), kept(gate) as connection:
+
+        def made() -> int:
+            return sum(event.kind == "metadata" for event in gate.events)
+
+        assert get(connection)[0] == 200
+        assert [get(connection, path) for _ in range(5)] == [(200, METADATA)] * 5
+        assert made() == 1
+        registered = index_of(world, url=gate_url(index, gate))
+        if end == "time":
+            home.clock.ahead = 10
+        elif end == "logout":
+            home.store().delete(session_key(registered))
+        elif end == "login of another":
+            home.login(registered, "bob")
+        else:
+            note_clearing(home.paths.cache)
+            end_of_look = time.monotonic() + LOOK_AGAIN
+            while time.monotonic() < end_of_look:
+                get(connection, path)
+        assert (get(connection, path)[0] == 200) == (end != "logout")
+        assert made() == (1 if end == "logout" else 2)
 
 
 def gate_url(index: Scripted, gate: Gate) -> str:

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 # Tools give up on a silent page after 15 s and show no reason then; we must be the first.
 PAGE_SECONDS = 13.0
+# Seconds in which the very same question for metadata gets the very same answer, as for a page.
+METADATA_AGAIN = 10.0
 _VALIDATED = {"cache-control": "private, no-cache"}
 
 
@@ -168,20 +170,25 @@ class Answers:
 
     async def _send_page(self, request: Request, found: SourcedPage, page: FinishedPage) -> None:
         headers = page_headers(page.etag, page.content_type, stale=found.stale)
-        same, scope = request.connection.request, request.scope
-        plain = scope["method"] == "GET" and not header(scope, b"if-none-match")
-        if same is not None and plain and self._is_fresh(found):
-            head = finished_head(page.body, headers)
-            count = self._tools.count_given_again
+        if self._is_fresh(found):
             news = self._tools.publications
             then = news.count(found.index)
 
             def is_usable() -> bool:
                 return news.count(found.index) == then and self._is_fresh(found)
 
-            again = Finished(head, page.body, is_usable, count)
-            request.finished.keep(same, again)
+            self._keep(request, headers, page.body, is_usable)
         await send_page(request.send, request.scope, page.body, headers)
+
+    def _keep(
+        self, request: Request, headers: dict[str, str], body: bytes, is_usable: Callable[[], bool]
+    ) -> None:
+        """Let the very same request get the very same answer, as long as it `is_usable`."""
+        same, scope = request.connection.request, request.scope
+        if same is None or scope["method"] != "GET" or header(scope, b"if-none-match"):
+            return
+        head = finished_head(body, headers)
+        request.finished.keep(same, Finished(head, body, is_usable, self._tools.count_given_again))
 
     def _is_fresh(self, found: SourcedPage) -> bool:
         """Whether a page may be given again without asking anybody, by the clock and the login."""
@@ -228,6 +235,8 @@ class Answers:
         """Answer with metadata that is made here, or the index's own if its hash is known."""
         wheel = url.removesuffix(SUFFIX)
         name, metadata = filename_of(wheel), self._tools.metadata
+        # Before it is asked for: what comes meanwhile is for the next time.
+        is_usable = self._as_now(index)
         if metadata.has_own(wheel):
             body = await metadata.own_for_tool(wheel, index)
             if body is None:
@@ -239,9 +248,26 @@ class Answers:
             await request.problem(404, f"crane: no metadata for {name}: {why}")
             return True
         headers = {"content-type": "application/octet-stream", **_VALIDATED, "etag": etag_of(body)}
+        self._keep(request, headers, body, is_usable)
         await send_page(request.send, request.scope, body, headers)
         self._observer(Event("metadata", name, source=index.name, size=len(body)))
         return True
+
+    def _as_now(self, index: Index) -> Callable[[], bool]:
+        """Return what says whether all is as it is now: who is logged in, and what is there."""
+        news, logins, clock = self._tools.publications, self._tools.logins, self._tools.clock
+        then, who, since = news.count(index), logins.identity(index), clock.now()
+
+        def is_so() -> bool:
+            return (
+                who is not None
+                and 0 <= clock.now() - since < METADATA_AGAIN
+                and news.count(index) == then
+                and logins.is_valid(index)
+                and logins.identity(index) == who
+            )
+
+        return is_so
 
 
 def final_status(status: int) -> int:
