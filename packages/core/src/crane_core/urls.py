@@ -85,6 +85,7 @@ def names_index(text: str, index_url: str) -> bool:
         return False  # a path, or what only its own tool understands
 
 
+@lru_cache(256)
 def without_simple(url: str) -> str:
     """Take a last path segment `simple` (PEP 503's usual one) off a canonical URL."""
     origin = str(origin_of(url))
@@ -152,6 +153,7 @@ def join(base: str, target: str) -> str:
     return joined
 
 
+@lru_cache(4096)
 def on_origin(origin: Origin, url: str) -> str:
     """Return the URL with its path and query on `origin`, whatever host it named.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from crane_core.urls import origin_of
@@ -101,8 +102,14 @@ class SessionKey:
     @property
     def digest(self) -> str:
         """A file name for the session."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return _digest(self)
+
+
+@lru_cache(256)
+def _digest(key: SessionKey) -> str:
+    # Each page asks whose it is, twice.
+    text = json.dumps(asdict(key), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,12 @@ class CacheDatabase:
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Return what a SELECT finds; nothing where the database cannot be read."""
         try:
-            with self._reading.lock, self._explained(self._reading):
-                return self._reading.get().execute(statement, values).fetchall()
+            with self._reading.lock:
+                try:
+                    return self._reading.get().execute(statement, values).fetchall()
+                except (sqlite3.Error, StorageError):
+                    with self._explained(self._reading):
+                        raise
         except StorageError:
             return []
 

@@ -137,7 +137,8 @@ class CachedPages:
         who = self._who(question.index)
         # A login on the way makes somebody of nobody; of one user it never makes another.
         certain = question.identity in {None, who}
-        return replace(question, identity=who if certain else None)
+        identity = who if certain else None
+        return question if identity == question.identity else replace(question, identity=identity)
 
     async def _stale(self, question: Question, stored: StoredPage | None) -> PageAnswer | None:
         if stored is None or self._who(question.index) != question.identity:

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from crane_core.cache import entries
@@ -136,6 +137,7 @@ def _renewal(key: PageKey, stored_at: float, headers: Mapping[str, str]) -> tupl
     return stored_at, json.dumps(dict(headers)), page_entry(key)
 
 
+@lru_cache(1024)
 def page_entry(key: PageKey) -> str:
     """Return the name under which a page is kept."""
     text = json.dumps([key.url, key.identity, ACCEPT])

@@ -24,19 +24,27 @@ KEPT = frozenset({
 })  # fmt: skip
 # Of the moment at which an answer was made.
 PASSING = ("age", "date")
+# Whose values no rule of §3 looks at, and which are others for each page.
+_UNRULY = frozenset({"age", "date", "etag", "last-modified"})
 _CONDITIONS = ("if-none-match", "if-modified-since")
 _URL = "page:"  # hishel compares URLs; each page is judged alone here
 
 
 def storable(headers: Mapping[str, str]) -> dict[str, str] | None:
     """Return the headers to keep of an answer with status 200, None if it must not be stored."""
+    said = ((name, "" if name in _UNRULY else value) for name, value in headers.items())
+    names = _to_keep(tuple(said))
+    return None if names is None else {name: headers[name] for name in names}
+
+
+@lru_cache(256)
+def _to_keep(headers: tuple[tuple[str, str], ...]) -> tuple[str, ...] | None:
+    """Return the names of the headers to keep, None if nothing is to be."""
     from hishel import CacheMiss, Headers, Request, Response, StoreAndUse
 
     answer = Response(200, Headers(dict(headers)))
     state = CacheMiss(options=_options(), request=Request("GET", _URL)).next(answer)
-    if not isinstance(state, StoreAndUse):
-        return None
-    return kept_headers(state.response.headers)
+    return tuple(kept_headers(state.response.headers)) if isinstance(state, StoreAndUse) else None
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from crane_core.errors import CraneError
 from crane_core.flight import SingleFlight, Turns
 from crane_core.index.answer import Missing
-from crane_core.index.candidates import best_candidate, requirements_for
+from crane_core.index.candidates import best_of, requirements_for, versions_of
 from crane_core.index.environment import environment_of, is_installer
 from crane_core.index.source import SourcedPage
 from crane_core.index.wheel_metadata import dependencies_of
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from crane_core.clock import Clock
     from crane_core.gateway.connection import Connection
     from crane_core.gateway.metadata import WheelMetadata
+    from crane_core.index.candidates import Versions
     from crane_core.index.environment import ToolEnvironment
+    from crane_core.index.page import ProjectPage
     from crane_core.index.source import Source
     from crane_core.index.wheel_metadata import Dependencies
 
@@ -89,6 +91,7 @@ class Tool:
     connections: int = 0
     wanted: dict[Key, _Wanted] = field(default_factory=dict)
     pages: dict[Key, SourcedPage] = field(default_factory=dict)
+    versions: dict[Key, tuple[ProjectPage, Versions]] = field(default_factory=dict)
     followed: set[tuple[Key, str, frozenset[str]]] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     keys: set[Key] = field(default_factory=set)
@@ -211,7 +214,7 @@ class Ahead:
         if environment is None or wanted.depth >= self._limits.depth or step in tool.followed:
             return
         tool.followed.add(step)
-        candidate = await self._candidate(found, environment, wanted)
+        candidate = await self._candidate(tool, key, found, environment, wanted)
         if candidate is None:
             return
         async with self._turns.turn(key):
@@ -224,13 +227,27 @@ class Ahead:
                 self._want(tool, name, requirement, wanted.depth + 1, public=found.index is None)
 
     async def _candidate(
-        self, found: SourcedPage, environment: ToolEnvironment, wanted: _Wanted
+        self,
+        tool: Tool,
+        key: Key,
+        found: SourcedPage,
+        environment: ToolEnvironment,
+        wanted: _Wanted,
     ) -> dict[str, Any] | None:
-        choice = found.page, environment, wanted.specifier
-        if len(found.page.files) < MANY_FILES:
-            return best_candidate(*choice)
-        # In a thread: of tens of thousands of files it takes longer than others should wait.
-        return await asyncio.to_thread(best_candidate, *choice)
+        page, known = found.page, tool.versions.get(key)
+        versions = known[1] if known is not None and known[0] is page else None
+
+        def choose() -> tuple[Versions, dict[str, Any] | None]:
+            read = versions_of(page) if versions is None else versions
+            return read, best_of(read, environment, wanted.specifier)
+
+        if len(page.files) < MANY_FILES:
+            read, best = choose()
+        else:
+            # In a thread: of tens of thousands of files it takes longer than others should wait.
+            read, best = await asyncio.to_thread(choose)
+        tool.versions[key] = page, read
+        return best
 
     def _want(
         self, tool: Tool, name: str, requirement: Requirement, depth: int, *, public: bool

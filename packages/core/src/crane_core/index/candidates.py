@@ -25,6 +25,7 @@ SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz")
 # A compressed set stands for the product of its parts; more of it than this is no wheel's.
 MAX_TAGS = 256
 ANYWHERE = Tag("py3", "none", "any")
+Versions = dict[Version, list[dict[str, Any]]]
 
 
 def best_candidate(
@@ -37,7 +38,13 @@ def best_candidate(
     Without an environment, a wheel for any machine comes first. None means that there is no such
     version, or that it has only source distributions.
     """
-    versions = _versions(page)
+    return best_of(versions_of(page), environment, specifier)
+
+
+def best_of(
+    versions: Versions, environment: ToolEnvironment | None, specifier: SpecifierSet
+) -> dict[str, Any] | None:
+    """Return what `best_candidate` does, of a page whose versions are known."""
     pinned = any(_is_pin(s.operator, s.version) for s in specifier)
     for version in _in_order(versions, specifier):
         if not specifier.contains(version, prereleases=True):
@@ -76,7 +83,8 @@ def _holds(requirement: Requirement, values: dict[str, str] | None, extras: froz
         return False  # it compares what cannot be compared
 
 
-def _versions(page: ProjectPage) -> dict[Version, list[dict[str, Any]]]:
+def versions_of(page: ProjectPage) -> Versions:
+    """Return the files of a page by version, as far as their names can be read."""
     project = canonicalize_name(str(page.document.get("name", "")))
     # By their texts first: each is parsed once, however many files a version has.
     texts: dict[str, list[dict[str, Any]]] = {}
@@ -84,7 +92,7 @@ def _versions(page: ProjectPage) -> dict[Version, list[dict[str, Any]]]:
         name, version = name_and_version(file["filename"])
         if version and (not project or _normalised(name) == project):
             texts.setdefault(version, []).append(file)
-    versions: dict[Version, list[dict[str, Any]]] = {}
+    versions: Versions = {}
     for text, files in texts.items():
         try:
             versions.setdefault(_version(text), []).extend(files)

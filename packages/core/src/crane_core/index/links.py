@@ -28,6 +28,7 @@ _PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+
 _AS_IT_IS = re.compile(f"{_HOST}/{_PATH}(?:\\?(?!$){_PATH})?", re.ASCII).fullmatch
 _SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._~+-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]*+)*+"
 _RELATIVE = re.compile(rf"(/|(?:\.\./)*+)({_SEGMENT}(?:/{_SEGMENT})*+)", re.ASCII).fullmatch
+_PLAIN_FOLDER = re.compile(rf"{_HOST}/(?:{_SEGMENT}/)*+", re.ASCII).fullmatch
 # RFC 3986 §2: what has a meaning of its own, and what is escaped already.
 _KEPT = "%/:?#[]@!$&'()*+,;=~"
 # What separates folders on some system, a drive, and what ends a name for C's functions.
@@ -42,7 +43,7 @@ class Links:
         """Raises `InvalidURL` for a base that is none."""
         self._base = base
         # Where `/`, `../`, `../../` … lead, as far as links of this page began so.
-        self._folders = {"": _in_ascii(join(base, "./"))}
+        self._folders = _folders_of(base) or {"": _in_ascii(join(base, "./"))}
 
     def url(self, target: str) -> str:
         """Return a link as an absolute http(s) URL in ASCII, without its fragment.
@@ -60,6 +61,13 @@ class Links:
         # As a browser and pip do; `join` wants no white space at all.
         written = target.strip(_WHITE_SPACE).replace(" ", "%20")
         return _in_ascii(join(self._base, written).partition("#")[0])
+
+
+def _folders_of(base: str) -> dict[str, str]:
+    """Return where `` and `/` lead from a URL that needs no closer look; empty for another."""
+    if not _PLAIN_FOLDER(base):
+        return {}
+    return {"": base, "/": base[: base.index("/", len("https://")) + 1]}
 
 
 def _in_ascii(url: str) -> str:

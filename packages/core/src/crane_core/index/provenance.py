@@ -192,8 +192,13 @@ class SqliteProvenance:
         )
 
     def _rows(self, on: _Connection, statement: str, *values: str | int) -> list[tuple[str, ...]]:
-        with _errors(self._path), on.lock:
-            return on.database.execute(statement, values).fetchall()
+        try:
+            with on.lock:
+                return on.database.execute(statement, values).fetchall()
+        except (sqlite3.Error, OSError):
+            # Only now: each page asks, and to enter the block takes as long as the answer.
+            with _errors(self._path):
+                raise
 
     def _change(self, changes: Sequence[tuple[str, tuple[str | int, ...]]]) -> None:
         """Make changes in one transaction, so that many wait for the disk once."""
