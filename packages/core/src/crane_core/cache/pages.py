@@ -137,10 +137,14 @@ def _renewal(key: PageKey, stored_at: float, headers: Mapping[str, str]) -> tupl
     return stored_at, json.dumps(dict(headers)), page_entry(key)
 
 
-@lru_cache(1024)
 def page_entry(key: PageKey) -> str:
     """Return the name under which a page is kept."""
-    text = json.dumps([key.url, key.identity, ACCEPT])
+    return _entry(key.url, key.identity, ACCEPT)
+
+
+@lru_cache(1024)
+def _entry(*of: str) -> str:
+    text = json.dumps(of)
     return "page:" + hashlib.sha256(text.encode()).hexdigest()
 
 
