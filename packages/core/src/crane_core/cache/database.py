@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crane_core.cache.schema import FileId
 
 # Seconds for which a change waits for others: a resolver brings a hundred pages in one second.
-LINGER = 0.02
+LINGER = 0.1
 # Primary result codes (sqlite.org/rescode.html): the low byte.
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
