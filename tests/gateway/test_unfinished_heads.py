@@ -12,6 +12,7 @@ from gateway.upstream import SECONDS
 from uvicorn.server import ServerState
 
 from crane_core.gateway.connection import GatewayProtocol
+from crane_core.gateway.finished import Finished, FinishedAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,11 +43,14 @@ class Timer:
 class Loop:
     """An event loop whose time a test moves, and whose tasks are run at once."""
 
-    time: float = 0.0
+    now: float = 0.0
     timers: list[Timer] = field(default_factory=list)
 
+    def time(self) -> float:
+        return self.now
+
     def call_later(self, seconds: float, callback: Callable[..., None], *arguments: object) -> Any:
-        timer = Timer(self.time + seconds, callback, arguments)
+        timer = Timer(self.now + seconds, callback, arguments)
         self.timers.append(timer)
         return timer
 
@@ -57,12 +61,12 @@ class Loop:
 
     def passes(self, seconds: float) -> None:
         """Let time pass, and what falls due happen."""
-        end = self.time + seconds
+        end = self.now + seconds
         while due := self.due(end):
             self.timers.remove(due[0])
-            self.time = due[0].when
+            self.now = due[0].when
             due[0].callback(*due[0].arguments)
-        self.time = end
+        self.now = end
 
     def due(self, end: float = float("inf")) -> list[Timer]:
         """Return what is still to happen until then, in order."""
@@ -184,6 +188,26 @@ def test_an_idle_connection_is_left_to_keep_alive() -> None:
     tool.loop.passes(2)
     assert tool.wire.is_closed
     assert b"408" not in tool.wire.sent
+
+
+def test_an_answer_that_is_given_again_keeps_its_connection() -> None:
+    tool = Tool()
+    given = Finished(b"HTTP/1.1 200 OK\r\n", b"", lambda: True, lambda: None)
+    tool.protocol._finished = FinishedAnswers()
+    tool.protocol._finished.keep(WHOLE, given)
+    tool.sends(WHOLE)
+    tool.protocol._connection.trusted = True
+    timers = len(tool.loop.timers)
+    for _ in range(3):
+        tool.loop.passes(tool.protocol.timeout_keep_alive - 1)
+        tool.sends(WHOLE)
+        assert not tool.wire.is_closed
+    assert tool.wire.sent.count(b"HTTP/1.1 200 OK") == 4
+    assert len(tool.loop.due()) <= timers, "no timer for each"
+    tool.loop.passes(tool.protocol.timeout_keep_alive - 1)
+    assert not tool.wire.is_closed
+    tool.loop.passes(2)
+    assert tool.wire.is_closed
 
 
 def test_an_answer_under_way_is_not_cut_off_for_the_half_of_a_next_request() -> None:

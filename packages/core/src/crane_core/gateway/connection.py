@@ -117,6 +117,7 @@ class GatewayProtocol(HttpToolsProtocol):
     _in_head = True
     _messages = 0
     _whole_heads = 0
+    _given_at = float("-inf")  # the loop's time
     # Which head was not whole at the last look, by its number; at first there is none.
     _unfinished: int | None = 0
     _look: TimerHandle | None = None
@@ -177,10 +178,19 @@ class GatewayProtocol(HttpToolsProtocol):
         self._connection.write(b"".join((finished.head, date, name, b"\r\n", finished.body)))
         finished.given()
         self.server_state.total_requests += 1
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._given_at = self.loop.time()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that is idle; it is looked at again where something was given since.
+
+        So that an answer that is given again needs no timer of its own.
+        """
+        left = self._given_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            again = self.loop.call_later(left, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = again
+        else:
+            super().timeout_keep_alive_handler()
 
     def _refuse_head(self) -> None:
         cycle: Any = self.cycle
