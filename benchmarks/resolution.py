@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import clients, peers
-from benchmarks.clients import CLIENTS, Client, Timing, timed
+from benchmarks.clients import CLIENTS, Client, Timing, timed, uv_for_nothing
 from benchmarks.closure import closure_site
 from benchmarks.gateway import crane
 from benchmarks.limit import Project, projects_of, seconds_of
@@ -23,6 +23,7 @@ LEAST = 100  # projects that every resolution must come to
 DIRECT, COLD, WARM, THREADS = "direct", "crane cold", "crane warm", "crane-pip's way"
 # What nobody can beat: warm, the tool's own work; cold, the round trips of the questions.
 NEAR, CHAIN = "direct without the link", "the chain of questions alone"
+STARTED = "the chain, and uv that is asked for nothing"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _measure(
 ) -> dict[str, float]:
     client = CLIENTS[case.client]
     runs = {way: Runs() for way in (DIRECT, COLD, WARM, THREADS, NEAR)}
-    chain: list[float] = []
+    least: dict[str, list[float]] = {CHAIN: [], STARTED: []}
 
     def direct() -> None:
         runs[DIRECT].take(client, f"{index.url(case.variant, port=port)}/simple/", index)
@@ -127,8 +128,7 @@ def _measure(
         runs[NEAR].take(client, f"{index.url(case.variant)}/simple/", index)
 
     def questions() -> None:
-        url, has_metadata = index.url(case.variant, port=port), case.form == "PEP 658"
-        chain.append(seconds_of(f"{url}/simple/", projects, has_metadata=has_metadata))
+        _ask(case, f"{index.url(case.variant, port=port)}/simple/", projects, least)
 
     ways: dict[str, Callable[[], None]] = {
         DIRECT: direct, COLD: through_crane, THREADS: through_threads, NEAR: near
@@ -139,15 +139,28 @@ def _measure(
         for way in in_turn(list(ways), number):
             ways[way]()
     compare([resolved for one in runs.values() for resolved in one.resolved])
-    _add_chain(case, chain, runs[DIRECT].seconds, results)
+    _add_limits(case, least, runs[DIRECT].seconds, results)
     return _report(case, runs, results)
 
 
-def _add_chain(case: Case, chain: list[float], direct: list[float], results: Results) -> None:
-    if chain:
-        name = f"resolution, {case.client}, {case.form}: {CHAIN}, of direct"
-        note = f"{median(chain):.2f} against {median(direct):.2f} s"
-        results.add(Row(name, ratios(chain, direct), note=note))
+def _ask(
+    case: Case, index_url: str, projects: Mapping[str, Project], least: dict[str, list[float]]
+) -> None:
+    chain = seconds_of(index_url, projects, has_metadata=case.form == "PEP 658")
+    least[CHAIN].append(chain)
+    if case.client == "uv":
+        with tempfile.TemporaryDirectory() as name:
+            least[STARTED].append(chain + timed(uv_for_nothing(Path(name)), Path(name)).wall)
+
+
+def _add_limits(
+    case: Case, least: Mapping[str, list[float]], direct: list[float], results: Results
+) -> None:
+    for what, seconds in least.items():
+        if seconds:
+            name = f"resolution, {case.client}, {case.form}: {what}, of direct"
+            note = f"{median(seconds):.2f} against {median(direct):.2f} s"
+            results.add(Row(name, ratios(seconds, direct), note=note))
 
 
 def compare(sets: list[set[str]]) -> None:
