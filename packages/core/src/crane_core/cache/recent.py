@@ -17,11 +17,11 @@ from crane_core.cache.clearing import Clearings
 from crane_core.cache.database import Change
 from crane_core.cache.freshness import lifetime
 from crane_core.cache.pages import Packed
-from crane_core.cache.validation import PASSING
+from crane_core.cache.validation import lasting
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from crane_core.cache.database import CacheDatabase
     from crane_core.cache.model import PageKey, StoredPage
@@ -177,8 +177,4 @@ def _says_as_much(written: StoredPage, renewed: StoredPage) -> bool:
     """Whether the disk can keep what it has of a page: then it is a little older there."""
     if not 0 <= renewed.stored_at - written.stored_at < LATE or lifetime(renewed) > 0:
         return False
-    return _lasting(written.headers) == _lasting(renewed.headers)
-
-
-def _lasting(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name not in PASSING}
+    return lasting(written.headers) == lasting(renewed.headers)

@@ -52,14 +52,18 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in KEPT}
 
 
+def lasting(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that do not speak of the moment at which an answer was made."""
+    return {name: value for name, value in headers.items() if name not in PASSING}
+
+
 def conditions(page: StoredPage) -> dict[str, str]:
     """Return the request headers that ask whether the page is still the same (§4.3.1).
 
     Only for validators that the answer had: a Crane server has no ETag, and a request with
     If-None-Match gets the whole page from it each time.
     """
-    lasting = ((n, v) for n, v in page.headers.items() if n not in PASSING)
-    return dict(_conditions(tuple(lasting)))
+    return dict(_conditions(tuple(lasting(page.headers).items())))
 
 
 @lru_cache(1024)
@@ -74,10 +78,10 @@ def confirmed_as_it_was(page: StoredPage, headers: Mapping[str, str]) -> dict[st
     None for any other: then `confirmed` has to be asked, which takes a hundred times as long.
     """
     said = {name: value for name, value in headers.items() if name in KEPT}
-    old = {name: value for name, value in page.headers.items() if name not in PASSING}
+    old = lasting(page.headers)
     if not said.keys() & {"etag", "last-modified"}:
         return None
-    if any(old.get(name) != value for name, value in said.items() if name not in PASSING):
+    if any(old.get(name) != value for name, value in lasting(said).items()):
         return None
     return {**old, **{name: said[name] for name in PASSING if name in said}}
 
@@ -97,7 +101,7 @@ def _revalidation(headers: Mapping[str, str]) -> NeedRevalidation:
     from hishel import Headers, IdleClient, NeedRevalidation, Request, Response
 
     # The age was that of the old answer: a 304 says its own, or has none.
-    old = {n: v for n, v in headers.items() if n not in PASSING}
+    old = lasting(headers)
     if http_time(old.get("expires")) is None:
         old.pop("expires", None)  # what is no date is none, and hishel 1.4 stumbles over it
     entry = _entry(Request("GET", _URL), Response(200, Headers(old)))
