@@ -219,6 +219,20 @@ def _around(owner: Any, name: str, context: Callable[..., Any]) -> None:
     setattr(owner, name, wrapped)
 
 
+def _replace(owner: Any, name: str, function: Callable[..., Any]) -> None:
+    """Put a function that gets PDM's own first in its place, once; nothing where PDM has none."""
+    original = getattr(owner, name, None)
+    if original is None or hasattr(original, ROUTE):
+        return
+
+    @functools.wraps(original)
+    def replaced(*args: Any, **options: Any) -> Any:
+        return function(original, *args, **options)
+
+    setattr(replaced, ROUTE, True)
+    setattr(owner, name, replaced)
+
+
 def _patch_hashes(repository: Any, start: Start) -> None:
     """Read the hashes one after the other where all pages are in memory.
 
@@ -346,53 +360,38 @@ def _patch_tags() -> None:
     """Remember a machine's tags: PDM makes a finder for each page, and that reads them anew."""
     from unearth import evaluator
 
-    original = getattr(evaluator, "get_supported", None)
-    if original is None or hasattr(original, ROUTE):
-        return
     known: dict[str, list[Any]] = {}
 
-    @functools.wraps(original)
-    def get_supported(*args: Any, **options: Any) -> Any:
+    def get_supported(original: Any, *args: Any, **options: Any) -> Any:
         key = repr((args, options))
         if key not in known:
             known[key] = original(*args, **options)
         return list(known[key])
 
-    setattr(get_supported, ROUTE, True)
-    evaluator.get_supported = get_supported
+    _replace(evaluator, "get_supported", get_supported)
 
 
 def _patch_passwords(start: Start) -> None:
     """Keep PDM from looking for a password of a registered index, in files and for each request."""
-    from pdm.models.auth import PdmBasicAuth as Auth
+    from pdm.models.auth import PdmBasicAuth
 
-    original = getattr(Auth, "_get_new_credentials", None)
-    if original is None or hasattr(original, ROUTE):
-        return
-
-    @functools.wraps(original)
-    def get_new_credentials(self: Any, original_url: str, *args: Any, **options: Any) -> Any:
+    def get_new_credentials(
+        original: Any, self: Any, original_url: str, *args: Any, **options: Any
+    ) -> Any:
         if start.is_registered(original_url) and not start.is_suspended:
             return None, None  # the agent puts the login there
         return original(self, original_url, *args, **options)
 
-    setattr(get_new_credentials, ROUTE, True)
-    Auth._get_new_credentials = get_new_credentials  # noqa: SLF001
+    _replace(PdmBasicAuth, "_get_new_credentials", get_new_credentials)
 
 
 def _patch_uploads(start: Start) -> None:
     """Keep PDM from asking for a password of a registered index; its module may not be there."""
     module = sys.modules.get("pdm.cli.commands.publish.repository")
-    kind: Any = getattr(module, "Repository", None)
-    original = getattr(kind, "_ensure_credentials", None)
-    if original is None or hasattr(original, ROUTE):
-        return
 
-    @functools.wraps(original)
-    def ensure_credentials(self: Any, username: Any, password: Any) -> Any:
+    def ensure_credentials(original: Any, self: Any, username: Any, password: Any) -> Any:
         if start.takes_upload(self.url):
             return "crane", ""  # the agent puts the login in its place
         return original(self, username, password)
 
-    setattr(ensure_credentials, ROUTE, True)
-    kind._ensure_credentials = ensure_credentials  # noqa: SLF001
+    _replace(getattr(module, "Repository", None), "_ensure_credentials", ensure_credentials)
