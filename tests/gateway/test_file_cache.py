@@ -83,6 +83,32 @@ class TestWhoeverWasGivenTheFile:
         assert how(site) == (True, False)
         assert [each.size for each in site.delivered] == [len(CONTENT), 0, len(CONTENT)]
 
+    @pytest.mark.parametrize("headers", [{}, {"range": "bytes=0-9"}, {"if_none_match": ETAG}])
+    def test_gets_it_from_the_cache_while_it_is_still_being_noted_down(
+        self, tmp_path: Path, monkeypatch: Any, headers: dict[str, str]
+    ) -> None:
+        with depot(tmp_path, {PATH: File(CONTENT, etag=ETAG)}) as site:
+            settle, give = site.streamer._downloads.settle, site.streamer._grants.give
+            is_asked = asyncio.Event()
+
+            async def asked(key: Any) -> None:
+                if site.delivered:
+                    is_asked.set()
+                await settle(key)
+
+            async def late(*arguments: Any) -> None:
+                await is_asked.wait()
+                await give(*arguments)
+
+            monkeypatch.setattr(site.streamer._downloads, "settle", asked)
+            monkeypatch.setattr(site.streamer._grants, "give", late)
+            assert site.get().content == CONTENT
+            site.quiet()
+            status = {"range": 206, "if_none_match": 304}.get(next(iter(headers), ""), 200)
+            assert site.get(**headers).status_code == status
+            assert methods(site) == ["GET"]
+            assert how(site) == (True, False)
+
     def test_gets_the_same_head_as_before(self, tmp_path: Path) -> None:
         file = File(CONTENT, etag=ETAG, last_modified=MODIFIED)
         with depot(tmp_path, {PATH: file}) as site:

@@ -56,6 +56,12 @@ class Downloads:
             self._watch(download, key)
         return download.join()
 
+    async def settle(self, key: Hashable) -> None:
+        """Wait for a download of that key that has come whole and is about to be kept."""
+        download = self._shared.get(key)
+        if download is not None and download.is_complete:
+            await asyncio.wait([download.task])
+
     def alone(self, source: Source) -> Reader:
         """Return the only reader of a download that is not kept."""
         download = Download(source, None, self._patience, self._window)

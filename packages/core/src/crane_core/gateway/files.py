@@ -204,8 +204,13 @@ class FileStreamer:
         self._arrivals[key] = self._arrivals.get(key, 0) + 1
 
     async def _find(self, wanted: Wanted) -> _Found:
-        """Look, and again if a download of the file has ended meanwhile."""
+        """Look, and again if a download of the file has ended meanwhile.
+
+        One that has come whole is waited for: in between its bytes are in the cache, but nobody
+        has noted yet for whom, and the index would be asked once more.
+        """
         while True:
+            await self._downloads.settle(wanted.key)
             moment = self._downloads.now()
             found = await asyncio.to_thread(self._look, wanted)
             if found.file or not self._downloads.has_ended_since(wanted.key, moment):
