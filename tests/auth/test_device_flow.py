@@ -153,6 +153,17 @@ def test_a_broken_connection_backs_off_and_goes_on(realm: Realm, folder: Path) -
     assert clock.sleeps == [1.0, 2.0, 4.0, 8.0, 1.0]
 
 
+def test_an_answer_that_was_lost_is_not_taken_for_a_broken_provider(
+    realm: Realm, folder: Path
+) -> None:
+    """The code was redeemed, and the tokens did not come: what helps is another login."""
+    realm.quirk("drop_answer", grant=DEVICE_GRANT)
+    with pytest.raises(LoginExpired, match="was lost") as caught:
+        log_in(realm, folder)
+    assert caught.value.hint == "run: crane login"
+    assert answers(realm)[-1] == "invalid_grant"
+
+
 def test_a_failing_provider_backs_off_and_goes_on(realm: Realm, folder: Path) -> None:
     """A 502 of a load balancer is a network error too, not the end of the login."""
     realm.respond(502, "<html>bad gateway</html>", grant=DEVICE_GRANT, times=2)

@@ -54,6 +54,7 @@ class Keycloak:
 
     url: str
     keys: dict[str, Any] = field(repr=False)
+    log: Path = field(repr=False)
 
     @property
     def issuer(self) -> str:
@@ -64,6 +65,11 @@ class Keycloak:
     def jwks_url(self) -> str:
         """The realm's published keys."""
         return f"{self.issuer}/protocol/openid-connect/certs"
+
+    @property
+    def said(self) -> str:
+        """The end of its log."""
+        return self.log.read_text()[-4000:]
 
 
 @contextmanager
@@ -79,8 +85,8 @@ def running_keycloak(realm: dict[str, Any], keys: dict[str, Any]) -> Iterator[Ke
         with FileLock(CACHE / "keycloak.lock", timeout=START_SECONDS):
             process = _start(home, java, port, realm, log)
             try:
-                keycloak = Keycloak(f"http://127.0.0.1:{port}", keys)
-                _wait(process, keycloak, Path(log.name))
+                keycloak = Keycloak(f"http://127.0.0.1:{port}", keys, Path(log.name))
+                _wait(process, keycloak)
             except BaseException:
                 _stop(process)
                 raise
@@ -155,7 +161,7 @@ def _run(
         return code, log.read()
 
 
-def _wait(process: subprocess.Popen[bytes], keycloak: Keycloak, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], keycloak: Keycloak) -> None:
     """Ask until the realm answers: Keycloak tells nobody when it is ready."""
     deadline = time.monotonic() + START_SECONDS
     with httpx2.Client(trust_env=False, timeout=5) as http:
@@ -167,8 +173,7 @@ def _wait(process: subprocess.Popen[bytes], keycloak: Keycloak, log: Path) -> No
                 pass
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(
-                    f"Keycloak ended, or did not start in {START_SECONDS} s:\n"
-                    f"{log.read_text()[-4000:]}"
+                    f"Keycloak ended, or did not start in {START_SECONDS} s:\n{keycloak.said}"
                 )
             time.sleep(0.1)
 

@@ -119,6 +119,7 @@ async def wait_for_tokens(request: GrantRequest, code: DeviceAuthorization) -> A
         form["code_verifier"] = code.code_verifier.reveal()
     deadline = clock.now() + code.expires_in
     interval = backoff = code.interval
+    was_lost = False
     while True:
         await clock.sleep(min(backoff, max(0.0, deadline - clock.now())))
         if clock.now() >= deadline:
@@ -126,8 +127,11 @@ async def wait_for_tokens(request: GrantRequest, code: DeviceAuthorization) -> A
         try:
             return await request.redeem_login(form)
         except OAuthError as error:
+            if was_lost and error.error == "invalid_grant":
+                raise _lost() from error
             interval = backoff = _next_interval(error, interval)
         except ProviderUnreachable:
+            was_lost = True
             # RFC 8628 §3.5: exponential back-off on a connection that timed out.
             backoff = max(interval, min(backoff * 2, LONGEST_BACKOFF))
 
@@ -142,6 +146,14 @@ def _next_interval(error: OAuthError, interval: float) -> float:
     if error.error == "expired_token":
         raise _expired()
     raise error
+
+
+def _lost() -> LoginExpired:
+    # A code is good for one answer; that one was made, and did not reach us.
+    return LoginExpired(
+        "the identity provider's answer to the login was lost, and it gives no second one",
+        hint="run: crane login",
+    )
 
 
 def _expired() -> LoginExpired:
