@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from weakref import ref
 
 from cachecontrol import CacheControlAdapter
 from cachecontrol.controller import CacheController
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from poetry_plugin_crane.route import Route
 
 SMALL = 64 << 10  # bytes
+LARGEST_PAGE = 4 << 20  # bytes that may wait in memory to be kept
 OURS = "crane: "  # how a reason begins that the gateway gives
 
 
@@ -149,17 +154,51 @@ class Controller(CacheController):
 
     route: Route
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Python waits for what it still has to do before it ends.
+        self.writer = ThreadPoolExecutor(1, "crane-poetry-cache")
+        self.under_way: dict[str, Future[None]] = {}
+
     def cached_request(self, request: PreparedRequest) -> Any:
         """Return the kept answer, False if the request is to be sent."""
+        if under_way := self.under_way.pop(request.url or "", None):
+            wait([under_way])
         if self.route.is_to_be_asked(request.url or ""):
             return False
         return super().cached_request(request)
+
+    def cache_response(
+        self,
+        request: PreparedRequest,
+        response_or_ref: Any,
+        body: Any = None,
+        status_codes: Any = None,
+    ) -> None:
+        """Keep an answer; a page while Poetry goes on, since it takes four files and two locks."""
+        keep = partial(super().cache_response, request)
+        response = response_or_ref() if isinstance(response_or_ref, ref) else response_or_ref
+        if response is None or body is None or len(body) > LARGEST_PAGE:
+            keep(response_or_ref, body, status_codes)
+        else:
+            url = request.url or ""
+            self.under_way[url] = self.writer.submit(keep, response, bytes(body), status_codes)
 
 
 class CachedThroughCrane(CacheControlAdapter, ThroughCrane):
     """The same behind Poetry's cache: its `send` calls ours for what it does not have."""
 
     controller: Controller
+
+    def build_response(self, request: Any, response: Any, *options: Any, **named: Any) -> Response:
+        """Return an answer that is kept once it is read, but for a wheel's metadata (PEP 658).
+
+        Poetry keeps what it has read of that with the release, and reads it no second time.
+        """
+        is_metadata = urlsplit(request.url or "").path.endswith(".metadata")
+        if is_metadata and response.status == 200:
+            return HTTPAdapter.build_response(self, request, response)
+        return super().build_response(request, response, *options, **named)
 
 
 def mount(session: Session, route: Route) -> None:
