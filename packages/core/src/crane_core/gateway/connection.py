@@ -118,6 +118,11 @@ class GatewayProtocol(HttpToolsProtocol):
     _messages = 0
     _whole_heads = 0
     _given_at = float("-inf")  # the loop's time
+    # What an answer that is given again needs, made before it is asked for.
+    _dated_by: object = None
+    _date = b""
+    _next_id = b""
+    _written_by: Callable[[bytes], None]
     # Which head was not whole at the last look, by its number; at first there is none.
     _unfinished: int | None = 0
     _look: TimerHandle | None = None
@@ -125,6 +130,8 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Put our wrapper between the protocol and its transport."""
         self._connection = Connection(transport)
+        self._written_by = cast("Any", transport).write
+        self._next_id = _id_field()
         self._finished = getattr(self.app, "finished", None)
         super().connection_made(cast("Any", self._connection))
         self._look = self.loop.call_later(self.head_seconds, self._look_for_head)
@@ -142,7 +149,10 @@ class GatewayProtocol(HttpToolsProtocol):
 
         A request whose head has no end is refused; uvicorn's parser has no limit of its own.
         """
-        is_idle = self._is_idle()
+        cycle: Any = self.cycle
+        between = self._in_head and self._head_size == 0
+        is_done = cycle is None or cycle.response_complete
+        is_idle = between and is_done and not self.flow.write_paused
         if is_idle and self._finished is not None and self._connection.trusted:
             finished = self._finished.get(data)
             if finished is not None:
@@ -166,16 +176,18 @@ class GatewayProtocol(HttpToolsProtocol):
         end = data.find(HEAD_END)
         return len(data) if end < 0 else end + len(HEAD_END)
 
-    def _is_idle(self) -> bool:
-        cycle: Any = self.cycle
-        between = self._in_head and self._head_size == 0
-        return between and (cycle is None or cycle.response_complete) and not self.flow.write_paused
-
     def _give(self, finished: Finished) -> None:
-        dates = [value for name, value in self.server_state.default_headers if name == b"date"]
-        date = b"date: " + dates[0] + b"\r\n" if dates else b""
-        name = FIELD + b": " + new_id().encode() + b"\r\n"
-        self._connection.write(b"".join((finished.head, date, name, b"\r\n", finished.body)))
+        """Give an answer again; what need not be done before it is written is done after.
+
+        By then the tool reads on the other core, for which a single one waits otherwise.
+        """
+        fields = self.server_state.default_headers
+        if fields is not self._dated_by:  # uvicorn makes them anew each second
+            self._dated_by = fields
+            self._date = b"".join(b"%s: %s\r\n" % each for each in fields if each[0] == b"date")
+        pieces = finished.head, self._date, self._next_id, finished.body
+        self._written_by(b"".join(pieces))
+        self._next_id = _id_field()
         finished.given()
         self.server_state.total_requests += 1
         self._given_at = self.loop.time()
@@ -248,3 +260,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_url(url)
         if not self.url.startswith(b"/"):
             cast("dict[str, Any]", self.scope)["extensions"][ABSOLUTE_FORM] = self.url
+
+
+def _id_field() -> bytes:
+    return b"%s: %s\r\n\r\n" % (FIELD, new_id().encode())

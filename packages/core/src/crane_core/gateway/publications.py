@@ -60,7 +60,7 @@ class Publications:
     def count(self, index: Index | None) -> int:
         """Return how often there was something new at an index, or the cache was cleared."""
         self.catch_up()
-        news = self._counts[index.token_prefix] if index is not None else 0
+        news = self._counts.get(index.token_prefix, 0) if index is not None else 0
         return news + self._cleared
 
     def catch_up(self) -> None:
