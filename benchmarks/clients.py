@@ -9,7 +9,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.closure import PIP, WANTED
@@ -64,13 +64,6 @@ def uv(index_url: str, folder: Path) -> Step:
         "--output-file", str(output), str(WANTED),
     ]  # fmt: skip
     return Step(command, {}, lambda: set(output.read_text().splitlines()))
-
-
-def uv_for_nothing(folder: Path) -> Step:
-    """Have uv start, find its Python, resolve nothing and end."""
-    step, wanted = uv("http://127.0.0.1:9/simple/", folder), folder / "nothing.in"
-    wanted.touch()
-    return replace(step, command=[*step.command[:-1], str(wanted)])
 
 
 def poetry(index_url: str, folder: Path) -> Step:

@@ -44,11 +44,16 @@ def projects_of(site: Path) -> dict[str, Project]:
     return found
 
 
-def seconds_of(index_url: str, projects: Mapping[str, Project], *, has_metadata: bool) -> float:
-    """Return how long the questions of one resolution take."""
-    start = time.perf_counter()
-    asyncio.run(_Chain(index_url, projects, has_metadata).follow())
-    return time.perf_counter() - start
+def times_of(
+    index_url: str, projects: Mapping[str, Project], *, has_metadata: bool
+) -> dict[str, float]:
+    """Return when each answer of one resolution is there, in seconds, by the path asked for.
+
+    Paths are `/simple/NAME/`, and those of metadata files even where none are.
+    """
+    chain = _Chain(index_url, projects, has_metadata)
+    asyncio.run(chain.follow())
+    return chain.at
 
 
 @dataclass
@@ -56,6 +61,8 @@ class _Chain:
     index_url: str
     projects: Mapping[str, Project]
     has_metadata: bool
+    at: dict[str, float] = field(default_factory=dict)
+    start: float = field(default_factory=time.perf_counter)
     asked: set[tuple[str, str]] = field(default_factory=set)
     pages: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
@@ -87,11 +94,13 @@ class _Chain:
     async def _files(self, name: str) -> None:
         simple = urlsplit(self.index_url).path
         await self._get(f"{simple}{name}/", f"Accept: {JSON_TYPE}")
+        self.at[f"/simple/{name}/"] = time.perf_counter() - self.start
         file = f"{FILES}/{self.projects[name].wheel}"
         if self.has_metadata:
             await self._get(f"{file}.metadata")
         else:
             await self._get(file, f"Range: bytes=-{TAIL}")
+        self.at[f"{file}.metadata"] = time.perf_counter() - self.start
 
     async def _get(self, path: str, *fields: str) -> None:
         parts = urlsplit(self.index_url)

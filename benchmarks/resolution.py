@@ -9,13 +9,14 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import clients, peers
-from benchmarks.clients import CLIENTS, Client, Timing, timed, uv_for_nothing
+from benchmarks.clients import CLIENTS, Client, Timing, timed
 from benchmarks.closure import closure_site
 from benchmarks.gateway import crane
-from benchmarks.limit import Project, projects_of, seconds_of
+from benchmarks.ideal import answers_of, ideal
+from benchmarks.limit import Project, projects_of, times_of
 from benchmarks.relay import relaying
 from benchmarks.results import Chart, Results, Row, in_turn, ratios
-from benchmarks.tools import CACHE, program
+from benchmarks.tools import CACHE, MEMORY, program
 from benchmarks.upstream import Upstream, upstream
 
 MOST_REQUESTS = 1.1  # each one in vain is an audit event at a Crane server
@@ -23,7 +24,7 @@ LEAST = 100  # projects that every resolution must come to
 DIRECT, COLD, WARM, THREADS = "direct", "crane cold", "crane warm", "crane-pip's way"
 # What nobody can beat: warm, the tool's own work; cold, the round trips of the questions.
 NEAR, CHAIN = "direct without the link", "the chain of questions alone"
-STARTED = "the chain, and uv that is asked for nothing"
+IDEAL = "an ideal proxy, which has each answer when the chain has it"
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ def run(rounds: int) -> Results:
         print(f"       {len(site.projects)} projects, {size:.0f} MB of wheels", flush=True)
         with upstream(site.folder) as index:
             bars: dict[str, float] = {}
-            projects = projects_of(site.folder)
+            closure = Closure.of(site.folder)
             for case in CASES:
                 with relaying(index.ports[case.variant]) as port:
-                    bars |= _measure(case, index, port, rounds, results, projects)
+                    bars |= _measure(case, index, port, rounds, results, closure)
     results.charts.append(Chart("resolution of a closure, time of going direct", "×", bars))
     return results
 
@@ -70,6 +71,20 @@ def _beside_the_cache() -> Path:
     """Return a folder on the cache's own file system, so that wheels can be linked there."""
     CACHE.mkdir(parents=True, exist_ok=True)
     return CACHE
+
+
+@dataclass(frozen=True)
+class Closure:
+    """What is asked for, and the answers."""
+
+    projects: Mapping[str, Project]
+    answers: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, site: Path) -> Closure:
+        """Read it from the folder that the index serves."""
+        projects = projects_of(site)
+        return cls(projects, answers_of(site, projects))
 
 
 @dataclass
@@ -82,7 +97,7 @@ class Runs:
 
     def take(self, client: Client, index_url: str, index: Upstream) -> None:
         """Resolve once, with nothing kept from before."""
-        with tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as name:
             step = client(index_url, Path(name))
             before = index.requests() + 1  # asking for the number counts as well
             self.timings.append(timed(step, Path(name)))
@@ -106,11 +121,11 @@ def _measure(
     port: int,
     rounds: int,
     results: Results,
-    projects: Mapping[str, Project],
+    closure: Closure,
 ) -> dict[str, float]:
     client = CLIENTS[case.client]
-    runs = {way: Runs() for way in (DIRECT, COLD, WARM, THREADS, NEAR)}
-    least: dict[str, list[float]] = {CHAIN: [], STARTED: []}
+    runs = {way: Runs() for way in (DIRECT, COLD, WARM, THREADS, NEAR, IDEAL)}
+    chains: list[float] = []
 
     def direct() -> None:
         runs[DIRECT].take(client, f"{index.url(case.variant, port=port)}/simple/", index)
@@ -128,7 +143,7 @@ def _measure(
         runs[NEAR].take(client, f"{index.url(case.variant)}/simple/", index)
 
     def questions() -> None:
-        _ask(case, f"{index.url(case.variant, port=port)}/simple/", projects, least)
+        chains.append(_ask_alone(case, index, port, closure, runs[IDEAL]))
 
     ways: dict[str, Callable[[], None]] = {
         DIRECT: direct, COLD: through_crane, THREADS: through_threads, NEAR: near
@@ -139,28 +154,28 @@ def _measure(
         for way in in_turn(list(ways), number):
             ways[way]()
     compare([resolved for one in runs.values() for resolved in one.resolved])
-    _add_limits(case, least, runs[DIRECT].seconds, results)
+    _add_chain(case, chains, runs[DIRECT].seconds, results)
     return _report(case, runs, results)
 
 
-def _ask(
-    case: Case, index_url: str, projects: Mapping[str, Project], least: dict[str, list[float]]
-) -> None:
-    chain = seconds_of(index_url, projects, has_metadata=case.form == "PEP 658")
-    least[CHAIN].append(chain)
+def _ask_alone(
+    case: Case, index: Upstream, port: int, closure: Closure, before_ideal: Runs
+) -> float:
+    """Return how long the chain takes, and have uv resolve before a proxy as fast as that."""
+    url = f"{index.url(case.variant, port=port)}/simple/"
+    at = times_of(url, closure.projects, has_metadata=case.form == "PEP 658")
     if case.client == "uv":
-        with tempfile.TemporaryDirectory() as name:
-            least[STARTED].append(chain + timed(uv_for_nothing(Path(name)), Path(name)).wall)
+        with ideal(closure.answers, at) as ideal_url:
+            before_ideal.take(CLIENTS[case.client], ideal_url, index)
+    return max(at.values())
 
 
-def _add_limits(
-    case: Case, least: Mapping[str, list[float]], direct: list[float], results: Results
-) -> None:
-    for what, seconds in least.items():
-        if seconds:
-            name = f"resolution, {case.client}, {case.form}: {what}, of direct"
-            note = f"{median(seconds):.2f} against {median(direct):.2f} s"
-            results.add(Row(name, ratios(seconds, direct), note=note))
+def _add_chain(case: Case, chains: list[float], direct: list[float], results: Results) -> None:
+    if not chains:
+        return
+    note = f"{median(chains):.2f} against {median(direct):.2f} s"
+    what = f"resolution, {case.client}, {case.form}: {CHAIN}, of direct"
+    results.add(Row(what, ratios(chains, direct), note=note))
 
 
 def compare(sets: list[set[str]]) -> None:
@@ -171,9 +186,11 @@ def compare(sets: list[set[str]]) -> None:
 
 
 def _report(case: Case, runs: Mapping[str, Runs], results: Results) -> dict[str, float]:
-    bounds = {COLD: case.cold, WARM: case.warm, THREADS: None, NEAR: None}
+    bounds = {COLD: case.cold, WARM: case.warm, THREADS: None, NEAR: None, IDEAL: None}
     straight, shown = runs[DIRECT], {}
     for way, bound in bounds.items():
+        if not runs[way].timings:
+            continue
         one, name = runs[way], f"{case.client}, {case.form}: {way}"
         shown[name] = ratios(one.seconds, straight.seconds)
         note = (
