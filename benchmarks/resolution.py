@@ -16,7 +16,7 @@ from benchmarks.ideal import answers_of, ideal
 from benchmarks.limit import Project, projects_of, times_of
 from benchmarks.relay import relaying
 from benchmarks.results import Chart, Results, Row, in_turn, ratios
-from benchmarks.tools import CACHE, MEMORY, program
+from benchmarks.tools import CACHE, in_memory, program
 from benchmarks.upstream import Upstream, upstream
 
 MOST_REQUESTS = 1.1  # each one in vain is an audit event at a Crane server
@@ -52,7 +52,9 @@ CASES = (
 
 def run(rounds: int) -> Results:
     """Time every tool, direct and through crane, in turn."""
-    results = Results(versions=[program("nginx").version(), *clients.VERSIONS])
+    where = "in memory" if in_memory() else "on the disk"
+    versions = [program("nginx").version(), *clients.VERSIONS, f"tools' caches {where}"]
+    results = Results(versions=versions)
     with tempfile.TemporaryDirectory(dir=_beside_the_cache()) as folder:
         site = closure_site(Path(folder))
         size = sum(file.stat().st_size for file in (site.folder / "files").glob("*.whl")) / 1e6
@@ -97,7 +99,7 @@ class Runs:
 
     def take(self, client: Client, index_url: str, index: Upstream) -> None:
         """Resolve once, with nothing kept from before."""
-        with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        with tempfile.TemporaryDirectory(dir=in_memory()) as name:
             step = client(index_url, Path(name))
             before = index.requests() + 1  # asking for the number counts as well
             self.timings.append(timed(step, Path(name)))
@@ -195,9 +197,11 @@ def _report(case: Case, runs: Mapping[str, Runs], results: Results) -> dict[str,
         shown[name] = ratios(one.seconds, straight.seconds)
         note = (
             f"{median(one.seconds):.2f} against {median(straight.seconds):.2f} s, of them the "
-            f"tool's own work {one.own_work:.2f} and {straight.own_work:.2f} s; requests to the "
-            f"index {median(one.requests):.0f} and {median(straight.requests):.0f}"
+            f"tool's own work {one.own_work:.2f} and {straight.own_work:.2f} s"
         )
+        if way != IDEAL:  # for which the chain has asked
+            counts = f"{median(one.requests):.0f} and {median(straight.requests):.0f}"
+            note += f"; requests to the index {counts}"
         results.add(Row(f"resolution, {name} of direct", shown[name], at_most=bound, note=note))
     if case.form == "PEP 658":
         # Elsewhere the tool alone makes more requests, for the wheels' metadata.

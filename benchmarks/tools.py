@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "bench"
-# A folder in memory, None where the system has none. A tool's fresh cache is a thousand new files,
-# each of which took a disk of ours 0.05 to 0.3 ms, whatever stood before the tool.
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+MEMORY = Path("/dev/shm")
+ROOM = 1 << 30  # bytes
 DEBIAN = ("nginx", "wrk", "libluajit-5.1-2")
 # nginx is where ordinary users do not look for programs.
 MORE_PATH = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin")
@@ -84,3 +83,13 @@ def _download(folder: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
+
+
+def in_memory() -> str | None:
+    """Return a folder in memory for what tools write, None where there is none with room.
+
+    A tool's fresh cache is a thousand new files, each of which took a disk of ours 0.05 to 0.3 ms,
+    whatever stood before the tool.
+    """
+    has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM
+    return str(MEMORY) if has_room else None

@@ -158,10 +158,22 @@ def test_an_answer_that_was_lost_is_not_taken_for_a_broken_provider(
 ) -> None:
     """The code was redeemed, and the tokens did not come: what helps is another login."""
     realm.quirk("drop_answer", grant=DEVICE_GRANT)
-    with pytest.raises(LoginExpired, match="was lost") as caught:
+    with pytest.raises(LoginExpired, match="lost on the way") as caught:
         log_in(realm, folder)
     assert caught.value.hint == "run: crane login"
     assert answers(realm)[-1] == "invalid_grant"
+
+
+def test_a_code_that_is_refused_later_is_the_providers_word(realm: Realm, folder: Path) -> None:
+    """What was lost before somebody was still to decide was no answer to the login."""
+    realm.quirk("drop_request", grant=DEVICE_GRANT)
+
+    def refuse(_: str) -> None:
+        realm.fail("invalid_grant", grant=DEVICE_GRANT)
+
+    with pytest.raises(ProviderAnswer, match="invalid_grant"):
+        log_in_slowly(realm, folder, later(realm, 3, refuse))
+    assert answers(realm)[-2:] == ["authorization_pending", "invalid_grant"]
 
 
 def test_a_failing_provider_backs_off_and_goes_on(realm: Realm, folder: Path) -> None:

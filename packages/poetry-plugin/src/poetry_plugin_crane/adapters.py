@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import ref
@@ -19,13 +21,16 @@ from crane_core.errors import AgentTrouble, CraneError, IndexRefused
 from poetry_plugin_crane.poetry_internals import trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from requests import Session
 
     from crane_core.clients.in_process import Way
     from poetry_plugin_crane.route import Route
 
 SMALL = 64 << 10  # bytes
-LARGEST_PAGE = 4 << 20  # bytes that may wait in memory to be kept
+# A page of at most so many bytes, and so many of them, may wait in memory to be kept.
+LARGEST_WAITING, MOST_WAITING = 256 << 10, 64
 OURS = "crane: "  # how a reason begins that the gateway gives
 
 
@@ -158,13 +163,16 @@ class Controller(CacheController):
         super().__init__(*arguments, **options)
         # Python waits for what it still has to do before it ends.
         self.writer = ThreadPoolExecutor(1, "crane-poetry-cache")
+        self.room = Semaphore(MOST_WAITING)
         self.under_way: dict[str, Future[None]] = {}
 
     def cached_request(self, request: PreparedRequest) -> Any:
         """Return the kept answer, False if the request is to be sent."""
-        if under_way := self.under_way.pop(request.url or "", None):
+        url = request.url or ""
+        if under_way := self.under_way.get(url):
             wait([under_way])
-        if self.route.is_to_be_asked(request.url or ""):
+            self.under_way.pop(url, None)
+        if self.route.is_to_be_asked(url):
             return False
         return super().cached_request(request)
 
@@ -178,11 +186,30 @@ class Controller(CacheController):
         """Keep an answer; a page while Poetry goes on, since it takes four files and two locks."""
         keep = partial(super().cache_response, request)
         response = response_or_ref() if isinstance(response_or_ref, ref) else response_or_ref
-        if response is None or body is None or len(body) > LARGEST_PAGE:
+        url = request.url or ""
+        if response is None or body is None or not self._may_wait(url, response.status, len(body)):
             keep(response_or_ref, body, status_codes)
-        else:
-            url = request.url or ""
-            self.under_way[url] = self.writer.submit(keep, response, bytes(body), status_codes)
+            return
+        try:
+            job = partial(keep, response, bytes(body), status_codes)
+            self.under_way[url] = self.writer.submit(self._keep, job, url)
+        except RuntimeError:  # Python ends, and its threads take no more
+            self.room.release()
+            keep(response_or_ref, body, status_codes)
+
+    def _may_wait(self, url: str, status: int, size: int) -> bool:
+        is_page = urlsplit(url).path.endswith("/") and status == 200
+        return is_page and size <= LARGEST_WAITING and self.room.acquire(blocking=False)
+
+    def _keep(self, job: Callable[[], None], url: str) -> None:
+        """Keep a page whole or not at all: of a new head with an old body nobody would know."""
+        try:
+            job()
+        except Exception:  # noqa: BLE001 - a full disk, above all; the page is here all the same
+            with suppress(OSError):
+                self.cache.delete(self.cache_url(url))
+        finally:
+            self.room.release()
 
 
 class CachedThroughCrane(CacheControlAdapter, ThroughCrane):
@@ -196,7 +223,7 @@ class CachedThroughCrane(CacheControlAdapter, ThroughCrane):
         Poetry keeps what it has read of that with the release, and reads it no second time.
         """
         is_metadata = urlsplit(request.url or "").path.endswith(".metadata")
-        if is_metadata and response.status == 200:
+        if is_metadata and request.method == "GET" and response.status == 200:
             return HTTPAdapter.build_response(self, request, response)
         return super().build_response(request, response, *options, **named)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Seconds that readers who take nothing may hold up the others.
 PATIENCE = 30.0
+# Seconds that somebody waits until what has come is in the cache; mostly it takes milliseconds.
+SETTLING_SECONDS = 2.0
 MOST_REMEMBERED = 1024
 # Bytes of one file that are in memory at once, at least and at most, and of all files together
 # where more than the least is to be had. Measured: with four pieces a file comes faster by two
@@ -57,10 +59,13 @@ class Downloads:
         return download.join()
 
     async def settle(self, key: Hashable) -> None:
-        """Wait for a download of that key that has come whole and is about to be kept."""
+        """Wait a moment for a download of that key that has come whole and is about to be kept.
+
+        Not for long: a slow disk is no reason to hold up a tool that can join it.
+        """
         download = self._shared.get(key)
         if download is not None and download.is_complete:
-            await asyncio.wait([download.task])
+            await asyncio.wait([download.task], timeout=SETTLING_SECONDS)
 
     def alone(self, source: Source) -> Reader:
         """Return the only reader of a download that is not kept."""

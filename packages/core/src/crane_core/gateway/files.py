@@ -206,8 +206,8 @@ class FileStreamer:
     async def _find(self, wanted: Wanted) -> _Found:
         """Look, and again if a download of the file has ended meanwhile.
 
-        One that has come whole is waited for: in between its bytes are in the cache, but nobody
-        has noted yet for whom, and the index would be asked once more.
+        One with the same key that has come whole is waited for: in between its bytes are in the
+        cache, but nobody has noted yet for whom, and the index would be asked once more.
         """
         while True:
             await self._downloads.settle(wanted.key)

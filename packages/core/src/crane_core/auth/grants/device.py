@@ -128,8 +128,9 @@ async def wait_for_tokens(request: GrantRequest, code: DeviceAuthorization) -> A
             return await request.redeem_login(form)
         except OAuthError as error:
             if was_lost and error.error == "invalid_grant":
-                raise _lost() from error
+                raise _lost(error) from error
             interval = backoff = _next_interval(error, interval)
+            was_lost = False  # until now nobody had decided
         except ProviderUnreachable:
             was_lost = True
             # RFC 8628 §3.5: exponential back-off on a connection that timed out.
@@ -148,10 +149,11 @@ def _next_interval(error: OAuthError, interval: float) -> float:
     raise error
 
 
-def _lost() -> LoginExpired:
-    # A code is good for one answer; that one was made, and did not reach us.
+def _lost(error: OAuthError) -> LoginExpired:
+    # A code is good for one answer, which may have been the one that did not reach us.
     return LoginExpired(
-        "the identity provider's answer to the login was lost, and it gives no second one",
+        f"the login's answer may have been lost on the way, and there is no second one: "
+        f"{error.message}",
         hint="run: crane login",
     )
 
