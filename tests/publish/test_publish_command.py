@@ -161,7 +161,7 @@ def test_an_interruption_does_too(ada: Machine, number: signal.Signals) -> None:
     """And what was under way is not there: nobody finds a part of it."""
     site, dist = ada.site, ada.user.home / "dist"
     first, second, third = (make_wheel(dist, f"firm-{n}", "1.0", size=1 << 20) for n in "abc")
-    held = Held(f"/python/firm-b/{second.name}", delay_seconds=60, methods=frozenset({"POST"}))
+    held = Held(f"/python/firm-b/{second.name}", delay_seconds=20, methods=frozenset({"POST"}))
     with site.crane.faults.during(held), ada.start("publish", str(dist)) as process:
         assert held.came.wait(LIMIT)
         process.send_signal(number)
