@@ -179,7 +179,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def _give(self, finished: Finished) -> None:
         """Give an answer again; what need not be done before it is written is done after.
 
-        By then the tool reads on the other core, for which a single one waits otherwise.
+        The tool works meanwhile, on another core.
         """
         fields = self.server_state.default_headers
         if fields is not self._dated_by:  # uvicorn makes them anew each second
