@@ -117,7 +117,7 @@ class Realm:
         *,
         count: int = 1,
         grant: str | None = None,
-        seconds: float = 10.0,
+        seconds: float = 40.0,
     ) -> list[Request]:
         """Waits until so many requests have *arrived*; they may still be unanswered."""
         arrived = self._call(
