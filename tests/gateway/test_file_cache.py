@@ -88,19 +88,20 @@ class TestWhoeverWasGivenTheFile:
         self, tmp_path: Path, monkeypatch: Any, headers: dict[str, str]
     ) -> None:
         with depot(tmp_path, {PATH: File(CONTENT, etag=ETAG)}) as site:
-            settle, give = site.streamer._downloads.settle, site.streamer._grants.give
+            downloads, give = site.streamer._downloads, site.streamer._grants.give
+            has_ended = downloads.has_ended_since
             is_asked = asyncio.Event()
 
-            async def asked(key: Any) -> None:
+            async def asked(*arguments: Any) -> bool:
                 if site.delivered:
                     is_asked.set()
-                await settle(key)
+                return await has_ended(*arguments)
 
             async def late(*arguments: Any) -> None:
                 await is_asked.wait()
                 await give(*arguments)
 
-            monkeypatch.setattr(site.streamer._downloads, "settle", asked)
+            monkeypatch.setattr(downloads, "has_ended_since", asked)
             monkeypatch.setattr(site.streamer._grants, "give", late)
             assert site.get().content == CONTENT
             site.quiet()

@@ -45,8 +45,15 @@ class Downloads:
         """Return a moment, for `has_ended_since`."""
         return self._count
 
-    def has_ended_since(self, key: Hashable, moment: int) -> bool:
-        """Whether a download of that key has ended after that moment."""
+    async def has_ended_since(self, key: Hashable, moment: int) -> bool:
+        """Whether a download of that key has ended after that moment.
+
+        One that has come whole and is about to be kept is waited for, but not for long: a slow disk
+        is no reason to hold up a tool that can join it.
+        """
+        download = self._shared.get(key)
+        if download is not None and download.is_complete:
+            await asyncio.wait([download.task], timeout=SETTLING_SECONDS)
         return self._ended.get(key, -1) > moment
 
     def shared(self, key: Hashable, source: Callable[[], Source]) -> Reader:
@@ -57,15 +64,6 @@ class Downloads:
             self._shared[key] = download
             self._watch(download, key)
         return download.join()
-
-    async def settle(self, key: Hashable) -> None:
-        """Wait a moment for a download of that key that has come whole and is about to be kept.
-
-        Not for long: a slow disk is no reason to hold up a tool that can join it.
-        """
-        download = self._shared.get(key)
-        if download is not None and download.is_complete:
-            await asyncio.wait([download.task], timeout=SETTLING_SECONDS)
 
     def alone(self, source: Source) -> Reader:
         """Return the only reader of a download that is not kept."""

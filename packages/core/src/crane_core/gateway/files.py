@@ -206,14 +206,15 @@ class FileStreamer:
     async def _find(self, wanted: Wanted) -> _Found:
         """Look, and again if a download of the file has ended meanwhile.
 
-        One with the same key that has come whole is waited for: in between its bytes are in the
-        cache, but nobody has noted yet for whom, and the index would be asked once more.
+        Between the file's being in the cache and the note of who was given it, the index would be
+        asked once more.
         """
         while True:
-            await self._downloads.settle(wanted.key)
             moment = self._downloads.now()
             found = await asyncio.to_thread(self._look, wanted)
-            if found.file or not self._downloads.has_ended_since(wanted.key, moment):
+            if found.file and found.record:
+                return found
+            if not await self._downloads.has_ended_since(wanted.key, moment):
                 return found
 
     def _look(self, wanted: Wanted) -> _Found:
