@@ -171,7 +171,6 @@ class Controller(CacheController):
         url = request.url or ""
         if under_way := self.under_way.get(url):
             wait([under_way])
-            self.under_way.pop(url, None)
         if self.route.is_to_be_asked(url):
             return False
         return super().cached_request(request)
