@@ -22,7 +22,7 @@ from benchmarks.gateway import environment as crane_environment
 from benchmarks.relay import relaying
 from benchmarks.resolution import Runs, compare
 from benchmarks.results import Chart, Results, Row, in_turn, ratios
-from benchmarks.tools import CACHE, in_memory, program
+from benchmarks.tools import CACHE, program, where_tools_write
 from benchmarks.upstream import upstream
 
 if TYPE_CHECKING:
@@ -53,9 +53,8 @@ NEAR = "no plugin, with metadata and without the link"
 
 def run(rounds: int) -> Results:
     """Measure in turn, so that a busy machine is busy for all."""
-    where = "in memory" if in_memory() else "on the disk"
     versions = [program("nginx").version(), *POETRY, *clients.PDM, *HATCH]
-    results = Results(versions=[*versions, f"tools' caches {where}"])
+    results = Results(versions=[*versions, where_tools_write()])
     for idle in IDLES:
         with tempfile.TemporaryDirectory() as folder:
             _cost(idle, Path(folder), rounds * RUNS_PER_ROUND, results)

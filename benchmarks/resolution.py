@@ -16,7 +16,7 @@ from benchmarks.ideal import answers_of, ideal
 from benchmarks.limit import Project, projects_of, times_of
 from benchmarks.relay import relaying
 from benchmarks.results import Chart, Results, Row, in_turn, ratios
-from benchmarks.tools import CACHE, in_memory, program
+from benchmarks.tools import CACHE, in_memory, program, where_tools_write
 from benchmarks.upstream import Upstream, upstream
 
 MOST_REQUESTS = 1.1  # each one in vain is an audit event at a Crane server
@@ -52,8 +52,7 @@ CASES = (
 
 def run(rounds: int) -> Results:
     """Time every tool, direct and through crane, in turn."""
-    where = "in memory" if in_memory() else "on the disk"
-    versions = [program("nginx").version(), *clients.VERSIONS, f"tools' caches {where}"]
+    versions = [program("nginx").version(), *clients.VERSIONS, where_tools_write()]
     results = Results(versions=versions)
     with tempfile.TemporaryDirectory(dir=_beside_the_cache()) as folder:
         site = closure_site(Path(folder))

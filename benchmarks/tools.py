@@ -85,6 +85,11 @@ def _download(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def where_tools_write() -> str:
+    """Return a line on that for the results."""
+    return f"tools' caches {'in memory' if in_memory() else 'on the disk'}"
+
+
 def in_memory() -> str | None:
     """Return a folder in memory for what tools write, None where there is none with room.
 
