@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from browser import chromium
 from browser.chromium import Missing, prepared
-from gateway.tools import until
+from gateway.tools import until_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="apt-get is run on Linux only")
 
@@ -97,9 +97,7 @@ def test_no_end(programs: Path, apt: Apt, monkeypatch: pytest.MonkeyPatch) -> No
     apt('sleep 600 & echo $! > "$BIN/child"; wait')
     with pytest.raises(Missing, match="it ended with 124 after 1 s"):
         prepared()
-    child = Path(f"/proc/{(programs / 'child').read_text().strip()}/cmdline")
-    # It is killed; when it is gone is up to the system.
-    until(lambda: not child.exists() or child.read_bytes() == b"", "the end of what it started")
+    until_ended((programs / "child").read_text().strip())
 
 
 @pytest.mark.parametrize("root", [True, False])

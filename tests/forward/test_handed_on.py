@@ -193,8 +193,8 @@ def test_an_upload_that_the_index_does_not_read_is_not_read_here(odd: Rig, app: 
                 tls.sendall(bytes(MEBIBYTE))
                 sent += MEBIBYTE
         may_read.set()
-    # What kernels hold for the sockets on the way: 10 to 45 MB were seen.
-    assert sent < 150 * MEBIBYTE
+    # What kernels hold for the sockets on the way: 45 MB were seen on a busy machine.
+    assert sent < 100 * MEBIBYTE
 
 
 def test_a_tool_that_leaves_in_mid_upload(odd: Rig, app: Scripted) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,3 +29,16 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"it never came to this: {what}"
         time.sleep(0.01)
+
+
+def until_ended(pid: str) -> None:
+    """Wait until a killed process is gone, or has nothing left but its number."""
+    command = Path(f"/proc/{pid}/cmdline")
+
+    def is_over() -> bool:
+        try:
+            return command.read_bytes() == b""
+        except OSError:
+            return True
+
+    until(is_over, f"the end of process {pid}")

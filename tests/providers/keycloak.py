@@ -67,6 +67,11 @@ class Keycloak:
         return f"{self.issuer}/protocol/openid-connect/certs"
 
     @property
+    def token_url(self) -> str:
+        """The realm's token endpoint."""
+        return f"{self.issuer}/protocol/openid-connect/token"
+
+    @property
     def said(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-4000:]

@@ -49,8 +49,7 @@ def _warm(keycloak: Keycloak) -> None:
         "client_id": "crane-ci",
         "client_secret": keycloak_realm.SECRET,
     }
-    endpoint = f"{keycloak.issuer}/protocol/openid-connect/token"
-    httpx2.post(endpoint, data=form, trust_env=False, timeout=60).raise_for_status()
+    httpx2.post(keycloak.token_url, data=form, trust_env=False, timeout=60).raise_for_status()
 
 
 @dataclass
@@ -97,9 +96,8 @@ class Firm:
 
     def refresh_by_hand(self, token: str) -> httpx2.Response:
         """Ask Keycloak what a refresh token is still worth."""
-        endpoint = f"{self.keycloak.issuer}/protocol/openid-connect/token"
         form = {"grant_type": "refresh_token", "client_id": "crane-pip", "refresh_token": token}
-        return httpx2.post(endpoint, data=form, trust_env=False)
+        return httpx2.post(self.keycloak.token_url, data=form, trust_env=False)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gateway.tools import until
+from gateway.tools import until_ended
 from providers import keycloak
 from providers.keycloak import Missing
 
@@ -78,9 +78,7 @@ def test_no_end(maven: Maven, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setattr(keycloak, "FETCH_SECONDS", 1)
     with pytest.raises(Missing, match="no end in time"):
         keycloak._fetch()
-    child = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/cmdline")
-    # It is killed; when it is gone is up to the system.
-    until(lambda: not child.exists() or child.read_bytes() == b"", "the end of what Maven started")
+    until_ended((tmp_path / "child").read_text().strip())
 
 
 @pytest.mark.usefixtures("archive")
