@@ -110,20 +110,22 @@ async def read_limited(response: Response, limit: int = MAX_JSON_BYTES) -> bytes
     if encoding not in {"identity", "gzip", "x-gzip", ""}:
         raise BadEncoding(f"content encoding {encoding[:40]!r}")
     unzip = zlib.decompressobj(wbits=31) if encoding.endswith("gzip") else None
-    body = bytearray()
+    pieces, size = [], 0
     async for chunk in response.aiter_raw():
         if unzip is None:
-            body += chunk
+            piece = bytes(chunk)  # of a view: it would keep a buffer that is much larger
         else:
             try:
-                body += unzip.decompress(chunk, limit + 1 - len(body))
+                piece = unzip.decompress(chunk, limit + 1 - size)
             except zlib.error as error:
                 raise BadEncoding(str(error)) from error
-        if len(body) > limit:
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
             return None
-    if unzip is not None and body and not unzip.eof:
+    if unzip is not None and size and not unzip.eof:
         raise BadEncoding("the body ends too early")
-    return bytes(body)
+    return b"".join(pieces)
 
 
 def json_object(body: bytes | None) -> dict[str, Any] | None:
