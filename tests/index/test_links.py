@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crane_core.errors import InvalidURL
 from crane_core.gateway.localise import _Ours
 from crane_core.index.links import Links, best_hash, filename_in, hashes_in
-from crane_core.urls import join, within
+from crane_core.urls import are_plainly_within, join, within
 
 BASES = st.sampled_from(
     ["https://h.example/simple/lib/", "https://h.example/simple/lib", "https://h.example",
@@ -46,6 +46,28 @@ def resolved(base: str, target: str) -> str | None:
 def test_a_short_cut_leads_where_the_long_way_leads(base: str, target: str) -> None:
     if base.isascii():
         assert resolved(base, target) == by_the_book(base, target)
+
+
+ALIKE = st.builds(
+    lambda start, rests: [start + rest for rest in rests],
+    st.sampled_from(["", "/", "../", "https://h.example/", "https://h.example:80"]),
+    st.lists(TARGETS | st.sampled_from(["a/b", "lib-1.0.whl"]), min_size=1, max_size=3),
+)
+
+
+@given(BASES, ALIKE)
+@example("https://h.example/simple/lib/", ["../a", "../../a"])
+@example("https://h.example/simple/lib/", ["a", "/a"])
+@example("https://h.example/simple/lib/", ["https://h.example/a", "https://i.example/a"])
+@example("https://h.example/simple/lib/", ["https://h.example/a", "https://h.example/?"])
+def test_what_all_links_begin_with_leads_where_each_of_them_leads(
+    base: str, targets: list[str]
+) -> None:
+    if found := Links(base).common_start(targets):
+        start, leads_to = found
+        for target in targets:
+            assert target.startswith(start)
+            assert resolved(base, target) == leads_to + target[len(start) :]
 
 
 @given(st.text(max_size=40), BASES)
@@ -146,6 +168,21 @@ def test_what_is_linked_through_the_gateway_is_what_lies_below_the_prefix(
         assert local.startswith("http://127.0.0.1:1/python/files")
 
 
+@given(st.lists(TARGETS, max_size=3), st.sampled_from(["https://h.example/python", "https://h"]))
+@example(["/a", "/../a"], "https://h.example/python")
+@example(["/a", "a"], "https://h.example/python")
+@example(["/a/%2e%2e/b"], "https://h.example/python")
+def test_what_is_plainly_within_is_within(paths: list[str], prefix: str) -> None:
+    urls = [f"https://h.example/python{path}" for path in paths]
+    if are_plainly_within(urls, prefix):
+        assert all(within(url, prefix) for url in urls)
+
+
+def test_plain_files_of_an_index_need_no_closer_look() -> None:
+    urls = [f"https://h.example/python/files/a%2Bb/lib-{n}.0.whl" for n in range(3)]
+    assert are_plainly_within(urls, "https://h.example/python")
+
+
 @pytest.mark.parametrize(
     "text",
     ["a" * 50_000 + " ", "a%2B" * 20_000 + "\\", "a/" * 30_000 + "..", "https://" + "a." * 30_000,
@@ -158,4 +195,6 @@ def test_no_text_takes_long(text: str) -> None:
     resolved("https://h.example/simple/", text)
     ours = _Ours(FakeIndex("https://h.example"), "http://127.0.0.1:1")  # type: ignore[arg-type]
     ours.local_url(f"https://h.example/{text}")
+    Links("https://h.example/simple/").common_start([text, text])
+    are_plainly_within([f"https://h.example/{text}"] * 2, "https://h.example")
     assert time.process_time() - begun < 2

@@ -12,14 +12,15 @@ from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urljoin,
 from crane_core.errors import InsecureURL, InvalidURL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 WRITE = "write https://HOST/PATH"
 # Segments that no server reads as another path, as nearly all are; the long way takes its time.
 # Possessive: a page's author must not choose how long a match takes to fail.
 _SEGMENT = r"(?:[A-Za-z0-9_~+@-]|%2[Bb])[A-Za-z0-9._~+@-]*+(?:%2[Bb][A-Za-z0-9._~+@-]*+)*+"
-_PLAIN_PATH = re.compile(f"(?:{_SEGMENT}/)*+(?:{_SEGMENT})?(?:\\?[!-~]*)?", re.ASCII).fullmatch
+_PLAIN = f"(?:{_SEGMENT}/)*+(?:{_SEGMENT})?(?:\\?[!-~]*)?"
+_PLAIN_PATH = re.compile(_PLAIN, re.ASCII).fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,18 @@ def within_folder(prefix: str) -> Callable[[str], bool]:
         return _is_within(url, prefix)
 
     return is_within
+
+
+def are_plainly_within(urls: Iterable[str], prefix: str) -> bool:
+    """Whether all lie below the folder `prefix`, and none needs a closer look."""
+    if not _names_a_folder(prefix):
+        return False
+    return _all_below(f"{prefix}/").fullmatch("\n".join([*urls, ""])) is not None
+
+
+@lru_cache(64)
+def _all_below(folder: str) -> re.Pattern[str]:
+    return re.compile(f"(?:{re.escape(folder)}{_PLAIN}\n)*+", re.ASCII)
 
 
 def _is_within(url: str, prefix: str) -> bool:

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from crane_core.errors import InvalidURL
-from crane_core.urls import Origin, is_loopback, origin_of, within_folder
+from crane_core.urls import (
+    Origin,
+    are_plainly_within,
+    is_loopback,
+    origin_of,
+    within_folder,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crane_core.config.model import Index
     from crane_core.index.page import ProjectPage
     from crane_core.index.provenance import Provenance
@@ -44,6 +52,36 @@ def localised(found: SourcedPage, base_url: str, provenance: Provenance) -> Proj
         return changed
 
     return page.with_files(change)
+
+
+def localised_json(found: SourcedPage, base_url: str) -> bytes | None:
+    """Return what `localised` is as JSON, if that is the page's own text but for its links.
+
+    None if it has to be looked at file by file.
+    """
+    text = found.page.text
+    if text is None or not _may_be_linked(text.leads_to, origin_of(found.url)):
+        return None
+    if found.index is None:
+        return found.page.to_json()
+    folder = _local_folder(found.page.files, text.leads_to, found.index, base_url)
+    return text.linked_to(folder) if folder is not None else None
+
+
+def _local_folder(
+    files: Sequence[dict[str, Any]], leads_to: str, index: Index, base_url: str
+) -> str | None:
+    """Return where all links that begin with `leads_to` are to begin; None if not all alike."""
+    ours = _Ours(index, base_url)
+    attested = [p for file in files if isinstance(p := file.get("provenance"), str)]
+    if any(map(ours.local_url, attested)):
+        return None
+    if origin_of(leads_to) != origin_of(index.token_prefix):
+        return leads_to
+    urls = [file["url"] for file in files if file["hashes"]]
+    if len(urls) < len(files) or not are_plainly_within(urls, index.token_prefix):
+        return None
+    return ours.local_folder(leads_to)
 
 
 def without_local_files(found: SourcedPage) -> ProjectPage:
@@ -92,7 +130,16 @@ class _Ours:
         """Return the gateway's URL for a URL of the index, None if it is none."""
         if not self._is_below(url):
             return None
-        if url.startswith(self._root):
-            return f"{self._files}/{url[len(self._root) :]}"
+        if local := self.local_folder(url):
+            return local
         parts = urlsplit(url)
         return f"{self._files}{parts.path}{f'?{parts.query}' if parts.query else ''}"
+
+    def local_folder(self, url: str) -> str | None:
+        """Return where a folder of the index is at the gateway, None if that takes a closer look.
+
+        Not everything in it need be the index's.
+        """
+        if not url.startswith(self._root):
+            return None
+        return f"{self._files}/{url[len(self._root) :]}"

@@ -19,7 +19,7 @@ from crane_core.gateway.own_metadata import ListedFiles, OwnMetadata, stated_has
 from crane_core.gateway.wheel_ends import WheelEnds
 from crane_core.index.page import core_metadata
 from crane_core.index.wheel_metadata import NoMetadata
-from crane_core.urls import within
+from crane_core.urls import within_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +207,9 @@ class WheelMetadata:
         if index is None:
             return page
         self._listed.note(index, page)
-        bare = [f for f in page.files if _is_bare_wheel(f) and within(f["url"], index.token_prefix)]
+        bare = [f for f in page.files if not f.get("core-metadata") and _is_bare_wheel(f)]
+        is_ours = within_folder(index.token_prefix)
+        bare = [f for f in bare if is_ours(f["url"])]
         if not bare:
             return page
         if await self._reaches(bare[-1], index):
@@ -217,10 +219,7 @@ class WheelMetadata:
         else:
             self._rangeless.add(index.name)
             able = await self._promise(bare, index)
-        able -= self._failed.keys()
-        return page.with_files(
-            lambda file: {**file, "core-metadata": True} if file["url"] in able else file
-        )
+        return page.announcing_metadata(able - self._failed.keys())
 
     async def _reaches(self, file: dict[str, Any], index: Index) -> bool:
         url = file["url"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from crane_core.gateway.localise import localised
+from crane_core.gateway.localise import localised, localised_json
 from crane_core.index.page import JSON_TYPE
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ MOST_BYTES = 32 << 20
 LARGEST_KEPT = 4 << 20
 # A page with more files than this is not written between two other requests, but beside them.
 MANY_FILES = 200
+MANY_AS_TEXT = 2000  # where only links change in its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,14 @@ class PageWriter:
             return known[2]
         make = self._offered_with_hashes if needs_hashes else self._metadata.offered
         offered = replace(found, page=await make(found))
-        if len(found.page.files) < MANY_FILES:
-            page, finished = self._finish(offered, base_url, content_type)
+        is_text = content_type == JSON_TYPE and offered.page.text is not None
+        if len(offered.page.files) < (MANY_AS_TEXT if is_text else MANY_FILES):
+            finished, is_whole = self._finish(offered, base_url, content_type)
         else:
-            page, finished = await asyncio.to_thread(self._finish, offered, base_url, content_type)
-        # A hash may yet be learned for a file without one.
-        if all(file["hashes"] for file in page.files):
+            finished, is_whole = await asyncio.to_thread(
+                self._finish, offered, base_url, content_type
+            )
+        if is_whole:
             self._keep(key, found.page, version, finished)
         return finished
 
@@ -101,10 +104,16 @@ class PageWriter:
 
     def _finish(
         self, found: SourcedPage, base_url: str | None, content_type: str
-    ) -> tuple[ProjectPage, FinishedPage]:
-        page = localised(found, base_url, self._provenance) if base_url else found.page
-        body = serialise(page, content_type)
-        return page, FinishedPage(body, etag_of(body), content_type)
+    ) -> tuple[FinishedPage, bool]:
+        """Return the page, and whether no hash may yet be learned for a file without one."""
+        page, body = found.page, None
+        if base_url and content_type == JSON_TYPE:
+            body = localised_json(found, base_url)
+        if body is None:
+            page = localised(found, base_url, self._provenance) if base_url else page
+            body = serialise(page, content_type)
+        is_whole = all(file["hashes"] for file in page.files)
+        return FinishedPage(body, etag_of(body), content_type), is_whole
 
     def _keep(
         self,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from crane_core.urls import join
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # What PyPI has taken at some time, and what pip and uv take. Tools pass over those they do not
 # know, and a page must not lose a file.
@@ -25,7 +26,10 @@ _BEST_HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 # Possessive (`++`): a page's author must not choose how long a match takes to fail.
 _HOST = r"https?://[a-z0-9][a-z0-9.-]*(?::(?:[1-9]\d{0,3}|[1-5]\d{4}))?"
 _PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+,;=:@/-]*+)*+"
-_AS_IT_IS = re.compile(f"{_HOST}/{_PATH}(?:\\?(?!$){_PATH})?", re.ASCII).fullmatch
+_REST = f"{_PATH}(?:\\?(?![\n]|$){_PATH})?"
+_AS_IT_IS = re.compile(f"{_HOST}/{_REST}", re.ASCII).fullmatch
+_ALL_AS_THEY_ARE = re.compile(f"(?:{_HOST}/{_REST}\n)*+", re.ASCII).fullmatch
+_START = re.compile(f"{_HOST}/", re.ASCII).match
 _SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._~+-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]*+)*+"
 _RELATIVE = re.compile(rf"(/|(?:\.\./)*+)({_SEGMENT}(?:/{_SEGMENT})*+)", re.ASCII).fullmatch
 _PLAIN_FOLDER = re.compile(rf"{_HOST}/(?:{_SEGMENT}/)*+", re.ASCII).fullmatch
@@ -55,12 +59,47 @@ class Links:
             return target
         if relative := _RELATIVE(target):
             start, rest = relative.groups()
-            if start not in self._folders:
-                self._folders[start] = _in_ascii(join(self._base, start))
-            return self._folders[start] + rest
+            return self._folder(start) + rest
         # As a browser and pip do; `join` wants no white space at all.
         written = target.strip(_WHITE_SPACE).replace(" ", "%20")
         return _in_ascii(join(self._base, written).partition("#")[0])
+
+    def common_start(self, targets: Sequence[str]) -> tuple[str, str] | None:
+        """Return what all these links begin with, and the URL that it stands for.
+
+        Each link's rest is its URL's rest, too. None if they have to be looked at one by one. No
+        link may have a line end in it.
+        """
+        if found := _START(targets[0]):
+            start = found[0]
+            # What is between two texts in order begins as both do.
+            alike = min(targets).startswith(start) and max(targets).startswith(start)
+            return (start, start) if alike and are_as_they_are(targets) else None
+        if relative := _RELATIVE(targets[0]):
+            start = relative[1]
+            if _all_relative(start).fullmatch(_lines(targets)):
+                return start, self._folder(start)
+        return None
+
+    def _folder(self, start: str) -> str:
+        if start not in self._folders:
+            self._folders[start] = _in_ascii(join(self._base, start))
+        return self._folders[start]
+
+
+def are_as_they_are(targets: Sequence[str]) -> bool:
+    """Whether all these links resolve to what they say. None may have a line end in it."""
+    return _ALL_AS_THEY_ARE(_lines(targets)) is not None
+
+
+@lru_cache(32)
+def _all_relative(start: str) -> re.Pattern[str]:
+    one = f"{re.escape(start)}{_SEGMENT}(?:/{_SEGMENT})*+"
+    return re.compile(f"(?:{one}\n)*+", re.ASCII)
+
+
+def _lines(texts: Sequence[str]) -> str:
+    return "\n".join([*texts, ""])
 
 
 def _folders_of(base: str) -> dict[str, str]:

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from crane_core.errors import IndexBroken, InvalidURL
-from crane_core.index.links import DISTRIBUTION_SUFFIXES, Links, is_plain_name
+from crane_core.index.links import (
+    DISTRIBUTION_SUFFIXES,
+    Links,
+    are_as_they_are,
+    is_plain_name,
+)
 from crane_core.index.page_bounds import MOST_LINKS
 from crane_core.index.page_html import looks_like_index, read_html
 from crane_core.index.page_markup import METADATA_KEYS, core_metadata, write_html
+from crane_core.index.page_text import PageText, is_plain, texts_of
 from crane_core.text import is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
 __all__ = [
     "ACCEPT", "DISTRIBUTION_SUFFIXES", "HTML_TYPE", "HTML_TYPES", "JSON_TYPE", "METADATA_KEYS",
@@ -30,6 +37,8 @@ JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
 ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
 HTML_TYPES = frozenset({"text/html", HTML_TYPE, "application/xhtml+xml"})
+# What no `is_plain_name` has, of all that stands in JSON without an escape.
+_PATH_LIKE = "/\\:\x7f"
 # So many at a time: the encoder lets no other thread run until it is done.
 _FILES_AT_A_TIME = 500
 # What was read from JSON has no rings.
@@ -41,10 +50,12 @@ class ProjectPage:
     """A project detail document (PEP 691); every file URL in it is absolute.
 
     `html_version` is what a page that came as HTML stated: the same as JSON has less to tell.
+    `text` is what the page came as, if it can be written by changing that.
     """
 
     document: dict[str, Any]
     html_version: str = ""
+    text: PageText | None = field(default=None, compare=False, repr=False)
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -58,10 +69,23 @@ class ProjectPage:
 
     def with_just(self, files: list[dict[str, Any]]) -> ProjectPage:
         """Return a page with these file entries."""
-        return replace(self, document={**self.document, "files": files})
+        return replace(self, document={**self.document, "files": files}, text=None)
+
+    def announcing_metadata(self, urls: Container[str]) -> ProjectPage:
+        """Return a page that offers the metadata of the files at these URLs (PEP 714)."""
+        marks = [file["url"] in urls for file in self.files]
+        files = [
+            {**file, "core-metadata": True} if is_marked else file
+            for file, is_marked in zip(self.files, marks, strict=True)
+        ]
+        said_before = any("core-metadata" in file for file in compress(self.files, marks))
+        text = None if said_before or self.text is None else self.text.announcing(marks)
+        return replace(self.with_just(files), text=text)
 
     def to_json(self) -> bytes:
         """Serialise as PEP 691 JSON."""
+        if self.text is not None:
+            return self.text.linked_to(self.text.leads_to)
         return b"{" + b",".join(self._members()) + b"}"
 
     def _members(self) -> Iterator[bytes]:
@@ -95,12 +119,12 @@ def parse_json(body: bytes, url: str) -> ProjectPage:
     try:
         document = strict_json(body)
         major = str(document["meta"]["api-version"]).split(".")[0]
-        files = _files(document["files"], Links(url))
+        files, text = _files(document["files"], Links(url), body)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidURL) as error:
         raise IndexBroken(f"{url} is no PEP 691 page ({type(error).__name__}: {error})") from None
     if major != "1":
         raise IndexBroken(f"{url} speaks version {major} of the simple API", hint="update crane")
-    return ProjectPage({**document, "files": files})
+    return ProjectPage({**document, "files": files}, text=text)
 
 
 def strict_json(body: bytes) -> Any:
@@ -120,10 +144,42 @@ def _finite(text: str) -> float:
     return number
 
 
-def _files(files: list[dict[str, Any]], links: Links) -> list[dict[str, Any]]:
+def _files(
+    files: list[dict[str, Any]], links: Links, body: bytes
+) -> tuple[list[dict[str, Any]], PageText | None]:
     if len(files) > MOST_LINKS:
         raise ValueError(f"more than {MOST_LINKS} files")
-    return [entry for file in files if is_plain_name((entry := _file(file, links))["filename"])]
+    if files and is_plain(body) and (starts := _plain_start(files, links, body)):
+        start, leads_to = starts
+        if start != leads_to:
+            for file in files:
+                file["url"] = leads_to + file["url"][len(start) :]
+        return files, PageText.of(body, len(files), start, leads_to)
+    read = [_file(file, links) for file in files]
+    return [file for file in read if is_plain_name(file["filename"])], None
+
+
+def _plain_start(files: list[dict[str, Any]], links: Links, body: bytes) -> tuple[str, str] | None:
+    """Return what all links begin with and where that leads; None if `_file` has work to do."""
+    names, targets = texts_of(files, "filename"), texts_of(files, "url")
+    if names is None or targets is None:
+        return None
+    every_name = "|".join(names)
+    if any(sign in every_name for sign in _PATH_LIKE):
+        return None
+    if any(type(file.get("hashes")) is not dict for file in files):
+        return None
+    if b'dist-info-metadata"' in body and any(_speaks_of_metadata_as_before(f) for f in files):
+        return None
+    if b'"provenance"' in body:
+        attested = [p for file in files if isinstance(p := file.get("provenance"), str)]
+        if attested and not are_as_they_are(attested):
+            return None
+    return links.common_start(targets)
+
+
+def _speaks_of_metadata_as_before(file: dict[str, Any]) -> bool:
+    return "core-metadata" not in file and core_metadata(file) is not None
 
 
 def _file(file: dict[str, Any], links: Links) -> dict[str, Any]:
