@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from gateway.wire import (
     LIMITS,
+    Reader,
+    Writer,
     fetch,
     hang,
     listening,
@@ -236,6 +238,29 @@ def test_a_connection_that_the_index_closed_meanwhile_is_no_error() -> None:
             assert await fetch(client, f"{site.url}/a") == PAGE
             assert await fetch(client, f"{site.url}/a") == b"again"
             assert site.connections == 2
+
+    run(test())
+
+
+def test_connections_to_a_host_that_fell_silent_are_used_no_more() -> None:
+    """A laptop that slept, a VPN that went: the next page finds it out, and has an answer."""
+
+    async def test() -> None:
+        together, old = asyncio.Barrier(4), set[Writer]()
+
+        async def first(reader: Reader, writer: Writer) -> bool:
+            old.add(writer)
+            await together.wait()
+            return await say(reply(PAGE))(reader, writer)
+
+        async def later(reader: Reader, writer: Writer) -> bool:
+            return await (hang if writer in old else say(reply(PAGE)))(reader, writer)
+
+        limits = TimeLimits(connect=2, read=0.3, write=2, pool=2)
+        async with listening(*[first] * 4, later) as site, upstream(limits=limits) as client:
+            await asyncio.gather(*(page(client, f"{site.url}/{n}/") for n in range(4)))
+            assert await page(client, f"{site.url}/lib/") == PAGE
+            assert site.connections == 5
 
     run(test())
 

@@ -1,8 +1,13 @@
-"""Pages over https: one HTTP/2 connection for all, and what is given up harms no other."""
+"""Pages over https: some over HTTP/1.1, all others over one HTTP/2 connection.
+
+There, what is given up harms no other.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +28,8 @@ from gateway.wire import (
 from crane_core.errors import IndexBroken, IndexUnreachable
 from crane_core.http import TimeLimits
 
+over_http2 = partial(upstream, page_connections=0)
+
 
 @pytest.fixture
 def firm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Firm:
@@ -32,9 +39,46 @@ def firm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Firm:
     return firm
 
 
+def test_pages_beyond_so_many_at_once_share_one_connection(firm: Firm) -> None:
+    """Each of the first ones has its own, which is faster; and leaves it to a later one."""
+
+    async def test() -> None:
+        async with (
+            Http2Site().serve(firm.server()) as site,
+            upstream(page_connections=3) as client,
+        ):
+            paths = [f"{site.url}/hang/{n}/" for n in range(8)]
+            waiting = [asyncio.create_task(page(client, path)) for path in paths]
+            await until(lambda: len(site.streams) == 5)
+            await until(lambda: sorted(map(str, site.protocols)) == ["h2", *["http/1.1"] * 3])
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            for _ in range(5):
+                assert await page(client, f"{site.url}/lib/") == b"/lib/"
+            assert len(site.streams) == 5
+
+    run(test())
+
+
+def test_an_answer_that_is_still_read_counts(firm: Firm) -> None:
+    async def test() -> None:
+        async with (
+            Http2Site().serve(firm.server()) as site,
+            upstream(page_connections=1) as client,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            small = partial(client.open, "GET", index=None, headers={}, is_small=True)
+            for number in range(3):
+                await stack.enter_async_context(small(f"{site.url}/{number}/"))
+            assert site.protocols == ["http/1.1", "h2"]
+
+    run(test())
+
+
 def test_all_pages_of_a_resolver_share_one_connection(firm: Firm) -> None:
     async def test() -> None:
-        async with Http2Site().serve(firm.server()) as site, upstream() as client:
+        async with Http2Site().serve(firm.server()) as site, over_http2() as client:
             paths = [f"/{n}/" for n in range(80)]
             bodies = await asyncio.gather(*(page(client, site.url + path) for path in paths))
             assert bodies == [path.encode() for path in paths]
@@ -47,7 +91,7 @@ def test_files_have_connections_of_their_own(firm: Firm) -> None:
     """Over HTTP/1.1, though the server speaks both."""
 
     async def test() -> None:
-        async with Http2Site().serve(firm.server()) as site, upstream() as client:
+        async with Http2Site().serve(firm.server()) as site, over_http2() as client:
             assert await fetch(client, f"{site.url}/a.whl") == b"/a.whl"
             assert site.protocols == ["http/1.1"]
 
@@ -58,7 +102,7 @@ def test_a_server_without_http_2(firm: Firm) -> None:
     """Once it has chosen, its pages come by the faster client."""
 
     async def test() -> None:
-        async with listening(say(reply(b"x")), tls=firm.server()) as site, upstream() as client:
+        async with listening(say(reply(b"x")), tls=firm.server()) as site, over_http2() as client:
             for _ in range(2):
                 found = await asyncio.gather(*(page(client, f"{site.url}/{n}/") for n in range(20)))
                 assert found == [b"x"] * 20
@@ -72,7 +116,7 @@ def test_a_page_that_is_given_up_harms_no_other(firm: Firm) -> None:
     """Those under way on the same connection still come; later ones have a new one."""
 
     async def test() -> None:
-        async with Http2Site().serve(firm.server()) as site, upstream() as client:
+        async with Http2Site().serve(firm.server()) as site, over_http2() as client:
             hanging = asyncio.create_task(page(client, f"{site.url}/hang/"))
             other = asyncio.create_task(page(client, f"{site.url}/hang/other/"))
             await until(lambda: len(site.streams) == 2)
@@ -94,7 +138,7 @@ def test_pages_that_never_end_do_not_use_up_what_the_server_allows(firm: Firm, p
     async def test() -> None:
         async with (
             Http2Site(most_streams=3).serve(firm.server()) as site,
-            upstream(seconds=0.6) as client,
+            over_http2(seconds=0.6) as client,
         ):
             for _ in range(4):
                 with pytest.raises(IndexUnreachable, match="did not answer in"):
@@ -108,7 +152,7 @@ def test_pages_that_are_too_long_do_not_close_the_window_for_others(firm: Firm) 
     """What is not read is never acknowledged: after 16 MiB nothing would come any more."""
 
     async def test() -> None:
-        async with Http2Site().serve(firm.server()) as site, upstream() as client:
+        async with Http2Site().serve(firm.server()) as site, over_http2() as client:
             for _ in range(3):
                 with pytest.raises(IndexUnreachable, match="longer than"):
                     await client.page(f"{site.url}/big/", 1000, None)
@@ -125,7 +169,7 @@ def test_a_connection_that_fell_silent_is_used_no_more(firm: Firm) -> None:
         limits = TimeLimits(connect=2, read=0.4, write=2, pool=2)
         async with (
             Http2Site().serve(firm.server()) as site,
-            upstream(limits=limits, seconds=5) as client,
+            over_http2(limits=limits, seconds=5) as client,
         ):
             assert await page(client, f"{site.url}/lib/") == b"/lib/"
             waiting = asyncio.create_task(page(client, f"{site.url}/hang/"))
@@ -139,7 +183,7 @@ def test_a_connection_that_fell_silent_is_used_no_more(firm: Firm) -> None:
 
 def test_a_connection_that_the_index_closed_meanwhile_is_no_error(firm: Firm) -> None:
     async def test() -> None:
-        async with Http2Site().serve(firm.server()) as site, upstream() as client:
+        async with Http2Site().serve(firm.server()) as site, over_http2() as client:
             for _ in range(3):
                 assert await page(client, f"{site.url}/bye/") == b"/bye/"
                 await asyncio.sleep(0.05)
@@ -151,7 +195,7 @@ def test_control_characters_in_a_header_field_are_an_error(firm: Firm) -> None:
     """HTTP/2 frames carry them, and httpcore2 does not look."""
 
     async def test() -> None:
-        async with Http2Site().serve(firm.server()) as site, upstream() as client:
+        async with Http2Site().serve(firm.server()) as site, over_http2() as client:
             with pytest.raises(IndexBroken, match="control characters"):
                 await page(client, f"{site.url}/odd/")
 
@@ -160,7 +204,7 @@ def test_control_characters_in_a_header_field_are_an_error(firm: Firm) -> None:
 
 def test_the_token_goes_along(firm: Firm) -> None:
     async def test() -> None:
-        async with Http2Site().serve(firm.server()) as site, upstream() as client:
+        async with Http2Site().serve(firm.server()) as site, over_http2() as client:
             index = index_at(site.url)
             assert await page(client, f"{index.url}/lib/", index) == b"/firm/lib/"
             assert site.headers["authorization"] == "Bearer token-1"

@@ -20,7 +20,7 @@ import trustme
 
 from crane_core.config.model import Index
 from crane_core.gateway.server import run as run_fast
-from crane_core.gateway.transports import Transports
+from crane_core.gateway.transports import PAGE_CONNECTIONS, Transports
 from crane_core.gateway.upstream import Upstream
 from crane_core.http import TimeLimits
 from crane_core.secret import Secret
@@ -164,7 +164,7 @@ def port_of(held: socket.socket) -> int:
 
 
 class Http2Site:
-    """Answers each path with itself over HTTP/2; `hang`, `part`, `big`, `bye` do as they say."""
+    """Answers each path with itself; `hang`, and over HTTP/2 `part`, `big` or `bye`, in its way."""
 
     def __init__(self, *, most_streams: int = 100) -> None:
         self.listener = Listener()
@@ -190,8 +190,10 @@ class Http2Site:
         self.protocols.append(chosen)
         if chosen != "h2":
             while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(reply(head.split(b" ")[1]))
+                path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+                if b"hang" in path:
+                    await asyncio.Event().wait()
+                writer.write(reply(path))
         connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         connection.local_settings.update({
             h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self._most_streams
@@ -299,9 +301,10 @@ async def upstream(
     tokens: Tokens | None = None,
     clock: Waits | None = None,
     per_host: int = 64,
+    page_connections: int = PAGE_CONNECTIONS,
 ) -> AsyncIterator[Upstream]:
     """Yield the gateway's side of a request."""
-    async with Transports(limits, per_host=per_host) as wires:
+    async with Transports(limits, per_host=per_host, page_connections=page_connections) as wires:
         yield Upstream(wires, tokens or Tokens(), clock or Waits(), seconds=seconds)
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections import Counter
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import httpx2
@@ -101,6 +102,8 @@ class Http1Client:
                 **way,
             )
         except ERRORS as error:
+            if isinstance(error, TimeoutError):
+                self._connector.doubt(origin_of(url))
             raise translated(error) from error
         return _Http1Response(answer, url)
 
@@ -216,22 +219,33 @@ def _context(tls: TLSSettings) -> ssl.SSLContext:
 class _Connector(aiohttp.TCPConnector):
     """Never hands out a kept connection on which an answer waits that nobody asked for.
 
-    aiohttp (3.14, issue 13656) gives such an answer to the next request.
+    aiohttp (3.14, issue 13656) gives such an answer to the next request. Nor one of those that
+    were open when another to that host fell silent: of a laptop that slept, all have.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._used: WeakSet[object] = WeakSet()
+        self._doubts: Counter[Origin] = Counter()
+        # How often their hosts had been in doubt when they were opened.
+        self._opened: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
-    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+    def doubt(self, origin: Origin) -> None:
+        """Close what is open to a host, as soon as it would be used again."""
+        self._doubts[origin] += 1
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, *args: Any, **kwargs: Any
+    ) -> aiohttp.connector.Connection:
         """Return a free connection, or a new one."""
+        origin = origin_of(str(req.url))
         while True:
-            connection = await super().connect(*args, **kwargs)
-            protocol = connection.protocol
+            connection = await super().connect(req, *args, **kwargs)
+            doubts, protocol = self._doubts[origin], connection.protocol
             # A new one may have something to say before it is asked.
             assert protocol is not None
-            if protocol not in self._used or not protocol.should_close:
-                self._used.add(protocol)
+            opened = self._opened.setdefault(protocol, -1)
+            if opened < 0 or (opened == doubts and not protocol.should_close):
+                self._opened[protocol] = doubts
                 if (given := _GIVEN.get(None)) is not None and connection.transport is not None:
                     given.append(connection.transport)
                 return connection

@@ -1,4 +1,4 @@
-"""Pages over TLS: one connection for all of a resolver's questions, where the server speaks HTTP/2.
+"""Pages over TLS beyond so many at once: one connection for all, where the server speaks HTTP/2.
 
 httpcore2 (2.16, httpcore issue 1022) does not reset a stream that is given up: h2 counts it as
 open for ever, and what still comes for it is never acknowledged. So whoever gives up leaves by a
