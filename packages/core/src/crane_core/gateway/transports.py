@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from crane_core.tls import TLSSettings
     from crane_core.urls import Origin
 
-# As many as a resolver's questions ahead of its own; uv opens fifty.
-PAGE_CONNECTIONS = 24
+# More than a resolver has open and crane asks ahead of it; uv opens fifty.
+PAGE_CONNECTIONS = 48
 _HTTP1 = ("crane_core.http1", "truststore")
 _HTTP2 = ("httpcore2", "h2.connection")
 SMALL = 16 << 10
