@@ -112,6 +112,7 @@ class Reply:
     status: int = 200
     takes: float = 0.0
     url: str = ""
+    packed: bytes = b""
 
 
 @dataclass
@@ -136,7 +137,8 @@ class Script:
         self.clock.time += reply.takes
         sent = {"content-type": "text/html", "date": date, **reply.headers}
         body = b"" if reply.status == 304 else reply.body
-        return PageAnswer(reply.url or url, reply.status, sent["content-type"], body, sent)
+        kind, packed = sent["content-type"], reply.packed
+        return PageAnswer(reply.url or url, reply.status, kind, body, sent, packed=packed)
 
 
 class Wire:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
-from cache.kit import ADA, NOON, URL, Desk
+from cache.kit import ADA, NOON, URL, Desk, Reply, Wire
 
 from crane_core.cache import pages as pages_module
 from crane_core.cache.model import PageKey, StoredPage
@@ -23,6 +25,26 @@ def test_a_page_comes_back_as_it_was(desk: Desk, size: int) -> None:
 def test_a_large_page_is_packed(desk: Desk) -> None:
     desk.put_page(body=b"<a href='acme-1.0.whl'>acme</a>" * 20_000)
     assert desk.total() < 10_000
+
+
+def test_a_large_page_is_kept_as_its_index_packed_it(desk: Desk) -> None:
+    """To pack it once more would take longer than to read it."""
+    body = b"<a href='acme-1.0.whl'>acme</a>" * 20_000
+    packed = gzip.compress(body, 9) + b"what follows"
+    wire = Wire(desk, Reply({"cache-control": "max-age=60"}, body, packed=packed))
+    for _ in range(2):
+        answer = wire.get()
+        assert (answer.body, answer.packed) == (body, b"")
+    assert len(wire.asked) == 1
+    assert desk.cache.database.rows("SELECT body FROM bodies") == [(packed,)]
+    kept = desk.another().pages.read(KEY)
+    assert kept is not None
+    assert kept.body == body
+
+
+def test_a_small_page_is_not_kept_packed(desk: Desk) -> None:
+    desk.pages.write(KEY, StoredPage(URL, {}, b"page", NOON, gzip.compress(b"page")))
+    assert desk.cache.database.rows("SELECT body FROM bodies") == [(b"page",)]
 
 
 def test_a_304_changes_headers_only(desk: Desk) -> None:

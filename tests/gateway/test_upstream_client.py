@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -104,7 +105,25 @@ def test_a_file_comes_as_it_was_packed() -> None:
         answer = say(reply(packed, content_encoding="gzip"))
         async with listening(answer) as site, upstream() as client:
             assert await fetch(client, f"{site.url}/a.whl") == packed
-            assert await page(client, f"{site.url}/lib/") == b"x" * 1000
+            found = await client.page(f"{site.url}/lib/", 1 << 20, None)
+            assert (found.body, found.packed) == (b"x" * 1000, packed)
+
+    run(test())
+
+
+def test_a_page_that_comes_packed_as_more_than_it_says_is_too_long() -> None:
+    """It would be kept as it came."""
+
+    async def test() -> None:
+        pack = zlib.compressobj(wbits=31)
+        start, empty = pack.flush(zlib.Z_FULL_FLUSH), b"\x00\x00\x00\xff\xff"
+        packed = start + 500 * empty + pack.compress(b"x") + pack.flush()
+        assert (gzip.decompress(packed), len(packed) > 2000) == (b"x", True)
+        answer = say(reply(packed, content_encoding="gzip"))
+        async with listening(answer) as site, upstream() as client:
+            with pytest.raises(IndexUnreachable, match="longer than"):
+                await client.page(f"{site.url}/lib/", 2000, None)
+            assert (await client.page(f"{site.url}/lib/", 5000, None)).body == b"x"
 
     run(test())
 

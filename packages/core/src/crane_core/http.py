@@ -25,6 +25,7 @@ from crane_core.responses import (
     Response,
     json_object,
     read_limited,
+    read_packed,
     server_time,
 )
 from crane_core.tls import TLSSettings
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_SETTINGS", "USER_AGENT", "BadEncoding", "Client", "Clients", "RelayTransport",
     "RelayedResponse", "Response", "StreamError", "TimeLimits", "Transport", "clock_skew",
-    "json_object", "network_reason", "new_client", "read_limited", "server_time", "trust_context",
+    "json_object", "network_reason", "new_client", "read_limited", "read_packed", "server_time",
+    "trust_context",
 ]  # fmt: skip
 
 USER_AGENT = f"crane/{__version__}"

@@ -103,6 +103,15 @@ class BadEncoding(httpx2.DecodingError):
 async def read_limited(response: Response, limit: int = MAX_JSON_BYTES) -> bytes | None:
     """Return a streamed response's decoded body, None if it is longer than `limit` bytes.
 
+    Raises `BadEncoding`.
+    """
+    found = await read_packed(response, limit)
+    return None if found is None else found[0]
+
+
+async def read_packed(response: Response, limit: int) -> tuple[bytes, bytes] | None:
+    """Return what `read_limited` does, and the same as gzip, empty if it did not come so.
+
     We decode gzip ourselves, a bounded piece at a time: the client's decoder turns one small
     chunk into gigabytes before anybody can count them. Raises `BadEncoding`.
     """
@@ -110,22 +119,24 @@ async def read_limited(response: Response, limit: int = MAX_JSON_BYTES) -> bytes
     if encoding not in {"identity", "gzip", "x-gzip", ""}:
         raise BadEncoding(f"content encoding {encoding[:40]!r}")
     unzip = zlib.decompressobj(wbits=31) if encoding.endswith("gzip") else None
-    pieces, size = [], 0
+    pieces, packed, size, came = [], [], 0, 0
     async for chunk in response.aiter_raw():
-        if unzip is None:
-            piece = bytes(chunk)  # of a view: it would keep a buffer that is much larger
-        else:
+        piece = bytes(chunk)  # of a view: it would keep a buffer that is much larger
+        if unzip is not None:
+            packed.append(piece)
             try:
-                piece = unzip.decompress(chunk, limit + 1 - size)
+                piece = unzip.decompress(piece, limit + 1 - size)
             except zlib.error as error:
                 raise BadEncoding(str(error)) from error
         pieces.append(piece)
         size += len(piece)
-        if size > limit:
+        came += len(chunk)
+        # What comes may be more than what it says: gzip has empty blocks.
+        if max(size, came) > limit:
             return None
     if unzip is not None and size and not unzip.eof:
         raise BadEncoding("the body ends too early")
-    return b"".join(pieces)
+    return b"".join(pieces), b"".join(packed)
 
 
 def json_object(body: bytes | None) -> dict[str, Any] | None:

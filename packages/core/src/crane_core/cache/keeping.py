@@ -98,9 +98,10 @@ class PageKeeper:
             self._store.remove(question.key)
             return answer
         headers.setdefault("content-type", answer.content_type)
-        page = StoredPage(answer.url, headers, answer.body, asked_at)
+        page = StoredPage(answer.url, headers, answer.body, asked_at, answer.packed)
         self._store.write(question.key, page)
-        return replace(answer, fresh_until=self.fresh_until(page, question.index))
+        until = self.fresh_until(page, question.index)
+        return replace(answer, fresh_until=until, packed=b"")
 
     def keep_confirmed(
         self, stored: StoredPage, question: Question, answer: PageAnswer, asked_at: float

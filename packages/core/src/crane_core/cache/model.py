@@ -31,13 +31,14 @@ class StoredPage:
     """An answer with status 200 to a page request, as it was stored.
 
     `stored_at` is when the request was sent that fetched or last validated it, in seconds since
-    the epoch; `headers` have lower-case names.
+    the epoch; `headers` have lower-case names. `packed` is the body as gzip, if that is at hand.
     """
 
     final_url: str
     headers: Mapping[str, str]
     body: bytes
     stored_at: float
+    packed: bytes = field(default=b"", compare=False, repr=False)
 
 
 class PageStore(Protocol):

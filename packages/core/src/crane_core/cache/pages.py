@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # To unpack takes longer than to read: 0.4 ms for this many bytes. Most pages are smaller.
 PACK_FROM = 256 << 10
 _OVERHEAD = 256
+_ANY_FORMAT = 32 + zlib.MAX_WBITS  # zlib's, as we pack, and gzip's, as an index did
 _READ = (
     "SELECT final_url, headers, stored_at, packed, checksum, body, used_at "
     "FROM pages JOIN bodies USING (name) JOIN entries USING (name) WHERE name = ?"
@@ -106,7 +107,7 @@ class SqlitePages:
     def put(self, key: PageKey, page: StoredPage, connection: sqlite3.Connection) -> None:
         """Keep a page that is not too large."""
         packed = len(page.body) >= PACK_FROM
-        body = zlib.compress(page.body, 1) if packed else page.body
+        body = (page.packed or zlib.compress(page.body, 1)) if packed else page.body
         headers = json.dumps(dict(page.headers))
         size = len(body) + len(headers) + _OVERHEAD
         if size > self.limit:
@@ -154,7 +155,7 @@ def _unpacked(
     try:
         if zlib.crc32(body, packed) != checksum:
             return None
-        plain = zlib.decompress(body) if packed else body
+        plain = zlib.decompress(body, _ANY_FORMAT) if packed else body
         return StoredPage(final_url, json.loads(headers), plain, stored_at)
     except (ValueError, TypeError, zlib.error):
         return None

@@ -26,7 +26,7 @@ from crane_core.http import (
     StreamError,
     clock_skew,
     network_reason,
-    read_limited,
+    read_packed,
     server_time,
 )
 from crane_core.index.answer import PageAnswer, refused
@@ -215,14 +215,15 @@ async def _as_it_is(response: Response) -> Response:
 
 async def _whole_page(limit: int, response: Response) -> PageAnswer:
     url, headers = str(response.url), response.headers
-    body = await read_limited(response, limit)
+    found = await read_packed(response, limit)
     await response.aclose()
-    if body is None:
+    if found is None:
         raise IndexUnreachable(
             f"{url} is longer than {limit >> 20} MiB", hint=IndexBroken.next_step
         )
     kept = {name: value for name in PAGE_HEADERS if (value := headers.get(name))}
-    return PageAnswer(url, response.status_code, kept.get("content-type", ""), body, headers=kept)
+    content_type, (body, packed) = kept.get("content-type", ""), found
+    return PageAnswer(url, response.status_code, content_type, body, headers=kept, packed=packed)
 
 
 def _redirect(response: Response, url: str, index: Index | None) -> str | None:

@@ -29,6 +29,7 @@ class PageAnswer:
 
     `headers` have lower-case names. Until `fresh_until`, in seconds since the epoch, it may be
     used again without asking; `stale` says that it is older, and that the index could not be asked.
+    `packed` is the body as gzip, if it came so and nobody has kept it yet.
     """
 
     url: str
@@ -38,6 +39,7 @@ class PageAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
     fresh_until: float = 0.0
     stale: bool = False
+    packed: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def media_type(self) -> str:
