@@ -4,7 +4,8 @@
 it, for all systems and Python versions (`uv pip compile --universal closure.in -o closure.txt`).
 Each page has one version of its project, in the wheel for this machine, or the one wheel there is
 where only other systems need it, since Poetry locks for all; and `OLDER` entries of older versions,
-so that pages have the size of real ones.
+so that pages have the size of real ones. Large pages have as many as PyPI's had, up to the pinned
+version, on 2026-11-29 (`closure_files.txt`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks.tools import CACHE
 
 HERE = Path(__file__).parent
 WANTED, PINS = HERE / "closure.in", HERE / "closure.txt"
+COUNTS = HERE / "closure_files.txt"
 PIP = ("pip==26.3",)
 OLDER = 60
 # Systems as markers and pip's --platform know them; this machine's own needs no --platform.
@@ -39,7 +41,7 @@ ELSEWHERE = {
 
 def closure_site(folder: Path) -> Site:
     """Write the closure's pages and link its wheels into a folder."""
-    site = Site(folder)
+    site, counts = Site(folder), _files_on_pypi()
     for wheel in sorted(_wheels().glob("*.whl")):
         os.link(wheel, site.file(wheel.name))
         metadata = _metadata(wheel)
@@ -56,8 +58,14 @@ def closure_site(folder: Path) -> Site:
             hashlib.sha256(metadata).hexdigest(),
         )
         site.add(name, [*older_versions(name, OLDER), distribution])
+        site.write("large", name, [*older_versions(name, counts[name] - 1), distribution])
     site.finish()
     return site
+
+
+def _files_on_pypi() -> dict[str, int]:
+    pairs = (line.split() for line in COUNTS.read_text().splitlines())
+    return {name: int(count) for name, count in pairs}
 
 
 def _metadata(wheel: Path) -> bytes:

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-import trustme
 
+from benchmarks.certificates import HOST, Certificates
 from benchmarks.clients import UV
 from benchmarks.closure import PIP
 from benchmarks.environments import environment
@@ -28,13 +28,12 @@ from benchmarks.results import Chart, Results, Row, in_turn, ratios
 from benchmarks.servers import free_port
 from benchmarks.site import Distribution, Site
 from benchmarks.tools import CACHE, program
-from benchmarks.upstream import MAPS, PASSWORD, SERVER, STATUS, USER, VARIANTS
+from benchmarks.upstream import MAPS, PASSWORD, STATUS, USER, VARIANTS
 from crane_devserver.wheels import make_wheel, wheel_metadata
 
 MEGABYTE = 1_000_000
 # One big wheel and many smaller ones, as the set of an application is.
 SIZES = (20, 8, 5, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1)
-HOST = "localhost"
 DIRECT = "direct"
 FIRST, AGAIN, COMMAND = "the first time", "again", "again, crane itself included"
 LINKS = {"loopback": False, "30 ms, 200 Mbit/s": True}
@@ -46,7 +45,7 @@ class Index:
     """The index, as it is reached without a login, and with one; and whom to trust there."""
 
     port: int
-    authority: Path
+    certificates: Certificates
 
     def url(self, *, login: bool, port: int | None = None) -> str:
         """Return the repository's URL; `port` is that of a relay."""
@@ -72,29 +71,19 @@ def fill(site: Site) -> list[str]:
 @contextmanager
 def serving(site: Site, folder: Path) -> Iterator[Index]:
     """Serve it as the other benchmarks' index does, but over TLS, and so with HTTP/2, too."""
-    authority, chain, key = (folder / name for name in ("ca.pem", "chain.pem", "key.pem"))
-    ca = trustme.CA()
-    own = ca.issue_cert(HOST)
-    ca.cert_pem.write_to_path(authority)
-    own.private_key_pem.write_to_path(key)
-    chain.write_bytes(b"".join(blob.bytes() for blob in own.cert_chain_pems))
+    certificates = Certificates.made_in(folder)
     port, status_port = free_port(), free_port()
-    variant = VARIANTS["fresh"]
-    block = SERVER.format(
-        port=f"{port} ssl http2", site=site.folder.resolve(), cache=variant.cache,
-        pages=variant.pages, files=variant.files,
-    )  # fmt: skip
-    tls = f"    ssl_certificate {chain};\n    ssl_certificate_key {key};\n"
-    http = "\n".join([MAPS, tls, block, STATUS.format(port=status_port)])
+    block = VARIANTS["tls"].server(port, site.folder)
+    http = "\n".join([MAPS, certificates.directives(), block, STATUS.format(port=status_port)])
     with nginx("forward", http, f"http://127.0.0.1:{status_port}/"):
-        yield Index(port, authority)
+        yield Index(port, certificates)
 
 
 class Machine:
     """A crane that has nothing yet but its running agent, and what a child of it gets."""
 
     def __init__(self, home: Path, index: Index, index_url: str) -> None:
-        own = {"SSL_CERT_FILE": str(index.authority), "PATH": os.environ["PATH"], "CI": "1"}
+        own = {**index.certificates.environ(), "PATH": os.environ["PATH"], "CI": "1"}
         self.environ = {**own, **crane_environment(home)}
         register(home, index_url)
         lines = self._crane("env", "--shell", "dotenv").splitlines()
@@ -204,7 +193,7 @@ def _measure(
     runs = {way: Runs() for way in (DIRECT, FIRST, AGAIN, COMMAND)}
 
     def direct() -> None:
-        trusted = dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT"), str(index.authority))
+        trusted = dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT"), str(index.certificates.authority))
         environ = {"PATH": os.environ["PATH"], **trusted}
         runs[DIRECT].take(tool, index.url(login=True, port=port), projects, environ)
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,7 +50,9 @@ def serve_command(port: int) -> list[str]:
 
 
 @contextmanager
-def crane(index_url: str, name: str = "crane") -> Iterator[Server]:
+def crane(
+    index_url: str, name: str = "crane", environ: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Serve an index through a crane without any history, until the block ends."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -62,6 +64,6 @@ def crane(index_url: str, name: str = "crane") -> Iterator[Server]:
             serve_command(port),
             f"http://127.0.0.1:{port}/bench/simple/",
             ready=f"http://127.0.0.1:{port}/bench/simple/there-is-no-such-project/",
-            environ=environment(home),
+            environ={**environment(home), **(environ or {})},
         ) as server:
             yield server

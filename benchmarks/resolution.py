@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -17,7 +17,7 @@ from benchmarks.limit import Project, projects_of, times_of
 from benchmarks.relay import relaying
 from benchmarks.results import Chart, Results, Row, in_turn, ratios
 from benchmarks.tools import CACHE, in_memory, program, where_tools_write
-from benchmarks.upstream import Upstream, upstream
+from benchmarks.upstream import VARIANTS, Upstream, upstream
 
 MOST_REQUESTS = 1.1  # each one in vain is an audit event at a Crane server
 LEAST = 100  # projects that every resolution must come to
@@ -47,6 +47,9 @@ CASES = (
     Case("Poetry", "no metadata", "bare", 0.40, 0.25),
     # As a Crane server is: nothing set for it, but good to know.
     Case("uv", "no metadata, no ranges", "plain", None, None),
+    # As most indexes are reached, and as large as PyPI's pages are: the same.
+    Case("uv", "PEP 658, TLS", "tls", None, None),
+    Case("uv", "PEP 658, TLS, large pages, packed", "large", None, None),
 )
 
 
@@ -100,6 +103,7 @@ class Runs:
         """Resolve once, with nothing kept from before."""
         with tempfile.TemporaryDirectory(dir=in_memory()) as name:
             step = client(index_url, Path(name))
+            step = replace(step, environ={**step.environ, **index.certificates.environ()})
             before = index.requests() + 1  # asking for the number counts as well
             self.timings.append(timed(step, Path(name)))
             self.requests.append(index.requests() - before)
@@ -132,7 +136,8 @@ def _measure(
         runs[DIRECT].take(client, f"{index.url(case.variant, port=port)}/simple/", index)
 
     def through_crane() -> None:
-        with crane(index.url(case.variant, login=False, port=port)) as server:
+        url = index.url(case.variant, login=False, port=port)
+        with crane(url, environ=index.certificates.environ()) as server:
             for state in (COLD, WARM):
                 runs[state].take(client, server.index_url, index)
 
@@ -147,16 +152,22 @@ def _measure(
         chains.append(_ask_alone(case, index, port, closure, runs[IDEAL]))
 
     ways: dict[str, Callable[[], None]] = {
-        DIRECT: direct, COLD: through_crane, THREADS: through_threads, NEAR: near
+        DIRECT: direct, COLD: through_crane, THREADS: through_threads, NEAR: near, CHAIN: questions
     }  # fmt: skip
-    if case.variant != "plain":  # of which nobody gets a part of a wheel
-        ways[CHAIN] = questions
+    for way in _left_out(case):
+        del ways[way]
     for number in range(rounds):
         for way in in_turn(list(ways), number):
             ways[way]()
     compare([resolved for one in runs.values() for resolved in one.resolved])
     _add_chain(case, chains, runs[DIRECT].seconds, results)
     return _report(case, runs, results)
+
+
+def _left_out(case: Case) -> tuple[str, ...]:
+    if VARIANTS[case.variant].tls:
+        return THREADS, CHAIN  # which do not speak it
+    return (CHAIN,) if case.variant == "plain" else ()  # of which nobody gets a part of a wheel
 
 
 def _ask_alone(
@@ -202,7 +213,7 @@ def _report(case: Case, runs: Mapping[str, Runs], results: Results) -> dict[str,
             counts = f"{median(one.requests):.0f} and {median(straight.requests):.0f}"
             note += f"; requests to the index {counts}"
         results.add(Row(f"resolution, {name} of direct", shown[name], at_most=bound, note=note))
-    if case.form == "PEP 658":
+    if case.form.startswith("PEP 658"):
         # Elsewhere the tool alone makes more requests, for the wheels' metadata.
         more = ratios(runs[COLD].requests, straight.requests)
         what = (

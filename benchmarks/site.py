@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import html
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FILES = "/repo/files"
-# Page names below the site's folder: with the metadata files announced (PEP 658), and without.
-FORMS = {"simple": True, "bare": False}
+PACKED = 4
+# Page names below the site's folder, and whether the metadata files are announced there (PEP 658).
+FORMS = {"simple": True, "bare": False, "large": True}
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,20 @@ class Site:
     def add(self, project: str, distributions: Iterable[Distribution]) -> None:
         """Write a project's page in every form."""
         listed = list(distributions)
-        for form, metadata in FORMS.items():
-            entries = [distribution.entry(metadata=metadata) for distribution in listed]
-            document = {
-                "meta": {"api-version": "1.1"},
-                "name": project,
-                "versions": sorted({distribution.version for distribution in listed}),
-                "files": entries,
-            }
-            self._write(f"{form}/{project}", document, _html(entries))
+        for form in FORMS:
+            self.write(form, project, listed)
         self.projects.append(project)
+
+    def write(self, form: str, project: str, listed: Sequence[Distribution]) -> None:
+        """Write a project's page in one form."""
+        entries = [distribution.entry(metadata=FORMS[form]) for distribution in listed]
+        document = {
+            "meta": {"api-version": "1.1"},
+            "name": project,
+            "versions": sorted({distribution.version for distribution in listed}),
+            "files": entries,
+        }
+        self._write(f"{form}/{project}", document, _html(entries))
 
     def finish(self) -> None:
         """Write the list of projects."""
@@ -83,7 +89,9 @@ class Site:
     def _write(self, place: str, document: dict[str, Any], links: str) -> None:
         folder = self.folder / place
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "index.json").write_text(json.dumps(document))
+        text = json.dumps(document).encode()
+        (folder / "index.json").write_bytes(text)
+        (folder / "index.json.gz").write_bytes(gzip.compress(text, PACKED))
         head = '<meta name="pypi:repository-version" content="1.1">'
         (folder / "index.html").write_text(
             f"<!DOCTYPE html><html><head>{head}</head><body>\n{links}</body></html>\n"

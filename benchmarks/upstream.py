@@ -1,6 +1,6 @@
 """The index that is measured against: nginx with static files, behind a static login.
 
-The same files are there in four ways, each on a port of its own, since what a proxy may keep and
+The same files are there in six ways, each on a port of its own, since what a proxy may keep and
 what a tool may skip depend on the server.
 """
 
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import re
+import tempfile
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.certificates import HOST, Certificates
 from benchmarks.nginx import nginx
 from benchmarks.servers import free_port
 
@@ -46,6 +48,7 @@ SERVER = """\
             types {{ application/vnd.pypi.simple.v1+json json; text/html html; }}
             add_header Cache-Control "{cache}";
             add_header Vary Accept;
+            gzip_static {packed};
         }}
         location /repo/files/ {{
             alias {site}/files/;
@@ -71,6 +74,19 @@ class Variant:
     cache: str = "max-age=600"
     pages: str = "simple"
     files: str = ""
+    tls: bool = False
+    packed: bool = False
+
+    def server(self, port: int, site: Path) -> str:
+        """Return nginx's directives for it."""
+        return SERVER.format(
+            port=f"{port} ssl http2" if self.tls else port,
+            site=site.resolve(),
+            cache=self.cache,
+            pages=self.pages,
+            files=self.files,
+            packed="on" if self.packed else "off",
+        )
 
 
 NO_METADATA = "location ~ \\.metadata$ { return 404; }"
@@ -80,6 +96,9 @@ VARIANTS = {
     "bare": Variant(pages="bare", files=NO_METADATA),
     # As a Crane server's: neither metadata nor parts of files.
     "plain": Variant(pages="bare", files=f"{NO_METADATA} max_ranges 0;"),
+    "tls": Variant(tls=True),
+    # As PyPI's: large, and packed.
+    "large": Variant(pages="large", tls=True, packed=True),
 }
 
 
@@ -89,6 +108,7 @@ class Upstream:
 
     ports: Mapping[str, int]
     status_port: int
+    certificates: Certificates
 
     def url(self, variant: str, *, login: bool = True, port: int | None = None) -> str:
         """Return the repository's URL, with the user's name and password if `login`.
@@ -96,7 +116,10 @@ class Upstream:
         `port` names a relay that leads there.
         """
         user = f"{USER}:{PASSWORD}@" if login else ""
-        return f"http://{user}127.0.0.1:{port or self.ports[variant]}/repo"
+        place = f"{port or self.ports[variant]}/repo"
+        if VARIANTS[variant].tls:
+            return f"https://{user}{HOST}:{place}"
+        return f"http://{user}127.0.0.1:{place}"
 
     def requests(self) -> int:
         """Return how many requests it has answered so far."""
@@ -110,17 +133,12 @@ class Upstream:
 @contextmanager
 def upstream(site: Path) -> Iterator[Upstream]:
     """Serve a folder that `benchmarks.site` has written."""
-    served = Upstream({name: free_port() for name in VARIANTS}, free_port())
-    blocks = [
-        SERVER.format(
-            port=served.ports[name],
-            site=site.resolve(),
-            cache=variant.cache,
-            pages=variant.pages,
-            files=variant.files,
-        )
-        for name, variant in VARIANTS.items()
-    ]
-    http = "\n".join([MAPS, *blocks, STATUS.format(port=served.status_port)])
-    with nginx("upstream", http, served.url("fresh", login=False) + "/simple/"):
-        yield served
+    with tempfile.TemporaryDirectory() as folder:
+        certificates = Certificates.made_in(Path(folder))
+        ports = {name: free_port() for name in VARIANTS}
+        served = Upstream(ports, free_port(), certificates)
+        blocks = [variant.server(ports[name], site) for name, variant in VARIANTS.items()]
+        status = STATUS.format(port=served.status_port)
+        http = "\n".join([MAPS, certificates.directives(), *blocks, status])
+        with nginx("upstream", http, served.url("fresh", login=False) + "/simple/"):
+            yield served
