@@ -24,9 +24,10 @@ def public_pages(world: World, project: str) -> int:
     return len([path for path in asked_public(world) if path.endswith(f"/{project}/")])
 
 
-def ask(gate: Gate, project: str, user_agent: str = PIP) -> None:
+def ask(gate: Gate, project: str, user_agent: str = PIP, connection: str = "keep-alive") -> None:
     """Ask for a page as a tool does."""
-    answer = gate.get(f"/simple/{project}/", user_agent=user_agent, accept="text/html")
+    headers = {"user_agent": user_agent, "connection": connection, "accept": "text/html"}
+    answer = gate.get(f"/simple/{project}/", **headers)
     assert answer.status_code == 200
 
 
@@ -153,6 +154,19 @@ def test_a_page_that_was_fetched_too_long_ago_is_fetched_anew(static: World, hom
         home.clock.ahead = 30
         static.add_private("lib", version="2.0")
         assert len(gate.names("lib")) == 2
+
+
+def test_the_next_run_of_a_tool_is_fetched_ahead_of_as_well(static: World, home: Home) -> None:
+    """Though it comes at once: by then what the first one had may be too old."""
+    static.add_private("app", requires=["lib"])
+    static.add_private("lib")
+    with serving_as_ada(static, home) as gate:
+        for run in (1, 2):
+            ask(gate, "app", connection="close")
+            until(lambda run=run: pages(static, "lib") == run, "it is fetched")
+            ask(gate, "lib", connection="close")
+            assert pages(static, "lib") == run
+            home.clock.ahead = 30
 
 
 def test_a_broken_page_fetched_ahead_is_the_tools_to_hear_of_only_if_it_asks(

@@ -85,16 +85,33 @@ class _Wanted:
 
 @dataclass(eq=False)
 class Tool:
-    """A tool at work: all connections with one User-Agent."""
+    """A tool at work: all connections with one User-Agent.
+
+    `pauses` counts how often none was left; `asked` has what it was when a page was asked for.
+    """
 
     environment: asyncio.Future[ToolEnvironment | None]
     connections: int = 0
+    pauses: int = 0
+    asked: dict[Key, int] = field(default_factory=dict)
     wanted: dict[Key, _Wanted] = field(default_factory=dict)
     pages: dict[Key, SourcedPage] = field(default_factory=dict)
     versions: dict[Key, tuple[ProjectPage, Versions]] = field(default_factory=dict)
     followed: set[tuple[Key, str, frozenset[str]]] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     keys: set[Key] = field(default_factory=set)
+
+    def note(self, key: Key) -> None:
+        """Note that a page is asked for; what was guessed for a run before this one is forgotten.
+
+        A tool that leaves, comes back and asks once more is another run: it has nothing, and what
+        was fetched ahead of the other may be too old for it.
+        """
+        if self.asked.setdefault(key, self.pauses) < self.pauses:
+            self.wanted.clear()
+            self.pages.clear()
+            self.followed.clear()
+            self.asked = {key: self.pauses}
 
 
 class Ahead:
@@ -149,6 +166,8 @@ class Ahead:
         Raises a `SourceError`.
         """
         key = name, project
+        if tool is not None:
+            tool.note(key)
         found = await self._fetched_ahead(key)
         if found is None:
             # Tools that ask for the same page at the same time share the answer.
@@ -308,6 +327,7 @@ class Ahead:
     def _left(self, user_agent: str, tool: Tool) -> None:
         tool.connections -= 1
         if tool.connections == 0:
+            tool.pauses += 1
             loop = asyncio.get_running_loop()
             loop.call_later(self._limits.patience, self._end, user_agent, tool)
 
