@@ -91,12 +91,12 @@ def test_a_page_that_another_process_wrote_is_found(desk: Desk, pages: RecentPag
     assert get(pages) == a_page()
 
 
-@pytest.mark.parametrize("size", [recent.MOST_BYTES // 4, recent.MOST_BYTES // 4 + 1])
+@pytest.mark.parametrize("size", [recent.LARGEST, recent.LARGEST + 1])
 def test_large_pages_are_not_held_in_memory(desk: Desk, pages: RecentPages, size: int) -> None:
     pages.write(KEY, a_page(bytes(size)))
     pages.flush()
     desk.another().pages.remove(KEY)
-    assert (get(pages) is not None) == (size <= recent.MOST_BYTES // 4)
+    assert (get(pages) is not None) == (size <= recent.LARGEST)
 
 
 def test_what_the_memory_holds_is_bounded(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
-from gateway.harness import Gate, Home, asked_public, serving_as_ada
+import pytest
+from gateway.harness import Gate, Home, asked_public, index_of, serving_as_ada
 from gateway.tools import PIP, until
+from gateway.upstream import Scripted, whole
 from support.world import World
 
 from crane_core.index.announcement import FIELD, announcement
+from crane_devserver import serve_in_thread
 
 if TYPE_CHECKING:
     pass
@@ -125,6 +129,38 @@ def test_a_stranger_gets_what_it_asks_for_and_no_more(static: World, home: Home)
         ask(gate, "app", user_agent="curl/8.0")
     # The gateway has ended, so nothing is under way any more.
     assert pages(static, "lib") == 0
+
+
+@pytest.mark.parametrize("policy", ["max-age=60", "no-cache"])
+def test_what_follows_from_a_page_of_the_cache_is_left_to_the_tool(
+    world: World, home: Home, policy: str
+) -> None:
+    """It is in the cache as well, as a rule; to find that out would cost more than to be asked."""
+    metadata = b"Metadata-Version: 2.1\nName: app\nVersion: 1.0\nRequires-Dist: lib\n"
+    page = '<title>Links for {0}</title><a href="{0}-1.0-py3-none-any.whl"{1}>x</a>'
+    digest = f' data-core-metadata="sha256={hashlib.sha256(metadata).hexdigest()}"'
+    folder = "/python/simple"
+    index = Scripted({
+        f"{folder}/": whole(200, b'<title>Simple index</title><a href="app/"></a>'),
+        f"{folder}/app/": whole(200, page.format("app", digest).encode(), cache_control=policy),
+        f"{folder}/app/app-1.0-py3-none-any.whl.metadata": whole(200, metadata),
+        f"{folder}/lib/": whole(200, page.format("lib", "").encode()),
+    })  # fmt: skip
+    is_asked = policy == "no-cache"
+
+    def asked(path: str) -> int:
+        return [target for _, target, _ in index.requests].count(f"{folder}/{path}")
+
+    with serve_in_thread(index) as url:
+        registered = index_of(world, url=url + folder)
+        home.login(registered)
+        with home.serve(registered) as gate:
+            for user_agent in ("curl/8.0", PIP):
+                assert gate.get(f"{folder}/app/", user_agent=user_agent).status_code == 200
+            if is_asked:
+                until(lambda: asked("lib/") == 1, "it is fetched")
+    assert asked("app/") == 1 + is_asked
+    assert asked("lib/") == is_asked
 
 
 def test_the_indexs_own_metadata_is_fetched_once_for_the_guess_and_the_tool(

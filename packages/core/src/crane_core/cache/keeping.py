@@ -170,7 +170,8 @@ class PageKeeper:
         """Return a stored page as an answer, with its age (RFC 9111 §4)."""
         age = current_age(page, self._clock.now())
         aged = replace(page, headers={**page.headers, "age": f"{age:.0f}"})
-        return _answer(aged, 0.0 if stale else self.fresh_until(page, index), stale=stale)
+        until = 0.0 if stale else self.fresh_until(page, index)
+        return replace(_answer(aged, until), stale=stale, from_cache=True)
 
     def _note_contact(self, question: Question, when: float) -> None:
         if question.index is not None and question.identity is not None:
@@ -194,11 +195,9 @@ def _keeps_pages(index: Index | None) -> bool:
     return index is not None and index.keep_pages
 
 
-def _answer(page: StoredPage, fresh_until: float = 0.0, *, stale: bool = False) -> PageAnswer:
+def _answer(page: StoredPage, fresh_until: float = 0.0) -> PageAnswer:
     content_type = page.headers.get("content-type", "")
-    return PageAnswer(
-        page.final_url, 200, content_type, page.body, page.headers, fresh_until, stale
-    )
+    return PageAnswer(page.final_url, 200, content_type, page.body, page.headers, fresh_until)
 
 
 def _is_login_page(answer: PageAnswer) -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from crane_core.clock import Clock
 
 MOST_BYTES = 16 << 20
+LARGEST = MOST_BYTES // 16  # a larger one would push out all others of a resolution
 # Seconds for which the disk is not looked at: another process may have made room there.
 HOLD = 60.0
 # Seconds that the disk's date of a page may be behind, if nobody may use the page unasked anyway.
@@ -161,7 +162,7 @@ class RecentPages:
     def _put(self, key: PageKey, page: StoredPage, written: StoredPage) -> None:
         with self._lock:
             self._drop(key)
-            if len(page.body) > MOST_BYTES // 4:
+            if len(page.body) > LARGEST:
                 return
             self._pages[key] = page, self._clock.now(), written
             self._size += len(page.body) + _EACH

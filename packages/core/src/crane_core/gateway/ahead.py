@@ -119,7 +119,8 @@ class Ahead:
 
     A dependency's name that stands in a private project's metadata is asked for at private
     indexes alone: the tool may choose another candidate, and then no public index is to have
-    heard of it.
+    heard of it. What follows from a page that the cache had is left to the tool: most of it is
+    there, too.
     """
 
     def __init__(
@@ -175,7 +176,8 @@ class Ahead:
         if tool is not None and not isinstance(found, Missing):
             tool.pages[key] = found
             tool.wanted.setdefault(key, _Wanted(SpecifierSet(), frozenset(), 0))
-            self._start(tool, self._follow(tool, key, found))
+            if not found.from_cache:
+                self._start(tool, self._follow(tool, key, found))
         return found
 
     def announce(self, tool: Tool, name: str, project: Dependencies) -> None:
@@ -282,7 +284,7 @@ class Ahead:
             both = known.specifier & requirement.specifier
             wanted = _Wanted(both, known.extras | extras, known.depth)
         tool.wanted[key] = wanted
-        if found := tool.pages.get(key):
+        if (found := tool.pages.get(key)) and not found.from_cache:
             self._start(tool, self._follow(tool, key, found))
         elif known is None:
             self._start(tool, self._fetch(tool, key, public=public))
@@ -307,7 +309,8 @@ class Ahead:
             self.statistics.used += 1
         elif not isinstance(found, Missing):
             tool.pages[key] = found
-            await self._follow(tool, key, found)
+            if not found.from_cache:
+                await self._follow(tool, key, found)
 
     async def _limited(self, key: Key, *, public: bool) -> SourcedPage | Missing | None:
         async with self._turns.turn(key), asyncio.timeout(self._limits.page_seconds):

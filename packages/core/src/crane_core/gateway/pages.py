@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 32 << 20
 # With it goes the page that it was made of, which takes several times as much; and nobody else
 # keeps a page of that size, so that it would not be found again.
-LARGEST_KEPT = 4 << 20
+LARGEST_KEPT = 1 << 20
 # A page with more files than this is not written between two other requests, but beside them.
 MANY_FILES = 200
 MANY_AS_TEXT = 2000  # where only links change in its text

@@ -29,6 +29,7 @@ class PageAnswer:
 
     `headers` have lower-case names. Until `fresh_until`, in seconds since the epoch, it may be
     used again without asking; `stale` says that it is older, and that the index could not be asked.
+    `from_cache` says that it was not asked.
     `packed` is the body as gzip, if it came so and nobody has kept it yet.
     """
 
@@ -39,6 +40,7 @@ class PageAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
     fresh_until: float = 0.0
     stale: bool = False
+    from_cache: bool = False
     packed: bytes = field(default=b"", compare=False, repr=False)
 
     @property

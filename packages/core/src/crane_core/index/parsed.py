@@ -43,7 +43,7 @@ class ParsedPages:
         return page
 
     def _keep(self, key: tuple[str, str], answer: PageAnswer, page: ProjectPage) -> None:
-        if len(answer.body) > self._most_bytes // 4:
+        if len(answer.body) > self._most_bytes // 16:
             return
         self._drop(key)
         self._pages[key] = answer, page

@@ -46,7 +46,8 @@ class SourcedPage:
     """A project page and the index it came from; `index` is None for a public one.
 
     `place` names the index for people. Until `fresh_until`, in seconds since the epoch, it may be
-    given again without asking anybody. `stale` says that the index could not be asked.
+    given again without asking anybody. `stale` says that the index could not be asked,
+    `from_cache` that it was not.
     `recording` ends once it is on the disk that the index owns the name; None if it was before.
     """
 
@@ -56,6 +57,7 @@ class SourcedPage:
     url: str
     fresh_until: float = 0.0
     stale: bool = False
+    from_cache: bool = False
     recording: asyncio.Future[None] | None = None
 
     async def recorded(self) -> None:
@@ -97,11 +99,18 @@ class PublicIndex:
         if isinstance(page, Missing):
             return page
         place = origin_of(self.url).host
-        return SourcedPage(page, None, place, self.url, answer.fresh_until, answer.stale)
+        return _sourced(page, None, place, self.url, answer)
 
     async def owned_page(self, project: str) -> SourcedPage | None:
         """Return nothing: no name is private here."""
         return None
+
+
+def _sourced(
+    page: ProjectPage, index: Index | None, place: str, url: str, answer: PageAnswer
+) -> SourcedPage:
+    said = answer.fresh_until, answer.stale, answer.from_cache
+    return SourcedPage(page, index, place, url, *said)
 
 
 class PrivateIndex:
@@ -228,7 +237,7 @@ class PrivateIndex:
         if isinstance(page, Missing):
             return page
         index = self.index
-        return SourcedPage(page, index, index.name, index.url, answer.fresh_until, answer.stale)
+        return _sourced(page, index, index.name, index.url, answer)
 
     async def _look_in_roots(self, home: str, project: str) -> SourcedPage | Missing:
         roots = {base: await self._root(base, ROOT_FRESH) for base in self._bases}
