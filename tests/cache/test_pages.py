@@ -43,8 +43,16 @@ def test_a_large_page_is_kept_as_its_index_packed_it(desk: Desk) -> None:
 
 
 def test_a_small_page_is_not_kept_packed(desk: Desk) -> None:
-    desk.pages.write(KEY, StoredPage(URL, {}, b"page", NOON, gzip.compress(b"page")))
+    packed = gzip.compress(b"page")
+    wire = Wire(desk, Reply({"cache-control": "max-age=60"}, b"page", packed=packed))
+    assert wire.get().packed == b""
     assert desk.cache.database.rows("SELECT body FROM bodies") == [(b"page",)]
+
+
+def test_a_page_that_may_not_be_kept_is_not_held_packed(desk: Desk) -> None:
+    packed = gzip.compress(b"page")
+    wire = Wire(desk, Reply({"cache-control": "no-store"}, b"page", packed=packed))
+    assert wire.get().packed == b""
 
 
 def test_a_304_changes_headers_only(desk: Desk) -> None:

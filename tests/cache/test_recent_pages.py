@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -91,12 +92,12 @@ def test_a_page_that_another_process_wrote_is_found(desk: Desk, pages: RecentPag
     assert get(pages) == a_page()
 
 
-@pytest.mark.parametrize("size", [recent.LARGEST, recent.LARGEST + 1])
+@pytest.mark.parametrize("size", [recent.LARGEST_KEPT, recent.LARGEST_KEPT + 1])
 def test_large_pages_are_not_held_in_memory(desk: Desk, pages: RecentPages, size: int) -> None:
     pages.write(KEY, a_page(bytes(size)))
     pages.flush()
     desk.another().pages.remove(KEY)
-    assert (get(pages) is not None) == (size <= recent.LARGEST)
+    assert (get(pages) is not None) == (size <= recent.LARGEST_KEPT)
 
 
 def test_what_the_memory_holds_is_bounded(
@@ -115,6 +116,15 @@ def test_what_the_memory_holds_is_bounded(
     assert held == [0, 7, 8, 9]
 
 
+def test_the_memory_holds_no_page_twice(desk: Desk, pages: RecentPages) -> None:
+    pages.write(KEY, replace(a_page(b"page"), packed=b"packed"))
+    pages.flush()
+    desk.another().pages.remove(KEY)
+    held = get(pages)
+    assert held is not None
+    assert (held.body, held.packed) == (b"page", b"")
+
+
 def test_a_disk_that_is_too_slow_gets_no_more(
     desk: Desk, pages: RecentPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +132,7 @@ def test_a_disk_that_is_too_slow_gets_no_more(
     other = PageKey(f"{URL}2", ADA)
     with desk.cache.database.transaction():
         pages.write(KEY, a_page(bytes(60)))
-        pages.write(other, a_page(bytes(60)))
+        pages.write(other, replace(a_page(bytes(30)), packed=bytes(30)))
     pages.flush()
     assert desk.another().pages.read(KEY) is not None
     assert desk.another().pages.read(other) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -129,6 +130,23 @@ def test_a_stranger_gets_what_it_asks_for_and_no_more(static: World, home: Home)
         ask(gate, "app", user_agent="curl/8.0")
     # The gateway has ended, so nothing is under way any more.
     assert pages(static, "lib") == 0
+
+
+def test_what_is_under_way_for_the_run_before_breaks_nothing(
+    static: World, home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its guesses are forgotten meanwhile; asyncio logs an error that nobody looks at."""
+    names = [f"lib-{number}" for number in range(30)]
+    static.add_private("app", requires=names)
+    for name in names:
+        static.add_private(name, requires=["last"])
+    static.add_private("last")
+    with serving_as_ada(static, home) as gate:
+        for _ in range(5):
+            ask(gate, "app", connection="close")
+        until(lambda: pages(static, "last") > 0, "the rest is fetched")
+        gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 @pytest.mark.parametrize("policy", ["max-age=60", "no-cache"])

@@ -111,6 +111,18 @@ def test_a_file_comes_as_it_was_packed() -> None:
     run(test())
 
 
+@pytest.mark.parametrize("more", [0, 1 << 20])
+def test_a_page_that_comes_packed_as_more_than_it_says_is_kept_as_it_says(more: int) -> None:
+    async def test() -> None:
+        packed = gzip.compress(b"x") + bytes(more)
+        answer = say(reply(packed, content_encoding="gzip"))
+        async with listening(answer) as site, upstream() as client:
+            found = await client.page(f"{site.url}/lib/", 2 << 20, None)
+            assert (found.body, found.packed) == (b"x", b"")
+
+    run(test())
+
+
 def test_a_page_that_comes_packed_as_more_than_it_says_is_too_long() -> None:
     """It would be kept as it came."""
 
@@ -261,8 +273,12 @@ def test_a_connection_that_the_index_closed_meanwhile_is_no_error() -> None:
     run(test())
 
 
-def test_connections_to_a_host_that_fell_silent_are_used_no_more() -> None:
+@pytest.mark.parametrize("limited_by", ["connection", "caller"])
+def test_connections_to_a_host_that_fell_silent_are_used_no_more(
+    limited_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A laptop that slept, a VPN that went: the next page finds it out, and has an answer."""
+    monkeypatch.setattr("crane_core.http1.SILENT_SECONDS", 0.1)
 
     async def test() -> None:
         together, old = asyncio.Barrier(4), set[Writer]()
@@ -275,9 +291,14 @@ def test_connections_to_a_host_that_fell_silent_are_used_no_more() -> None:
         async def later(reader: Reader, writer: Writer) -> bool:
             return await (hang if writer in old else say(reply(PAGE)))(reader, writer)
 
-        limits = TimeLimits(connect=2, read=0.3, write=2, pool=2)
+        read = 0.3 if limited_by == "connection" else 60
+        limits = TimeLimits(connect=2, read=read, write=2, pool=2)
         async with listening(*[first] * 4, later) as site, upstream(limits=limits) as client:
             await asyncio.gather(*(page(client, f"{site.url}/{n}/") for n in range(4)))
+            if limited_by == "caller":
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.3):
+                        await page(client, f"{site.url}/lib/")
             assert await page(client, f"{site.url}/lib/") == PAGE
             assert site.connections == 5
 

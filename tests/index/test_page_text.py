@@ -154,8 +154,10 @@ def test_a_page_whose_links_stay_is_the_very_bytes_that_came() -> None:
         written([*entries("/repo/"), entry(9, "/")]).replace(b'"url": "/l', b'"url":"/l'),
         written(entries("/repo/")).replace(b"/repo/", rb"\/repo\/", 1),
         written([]),
+        written(entries("/repo/")).decode().encode("utf-16-le"),
+        written(entries("../" * 17)),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_a_text_that_could_say_something_else_is_written_anew(body: bytes) -> None:
     page = parse_json(body, URL)
@@ -204,9 +206,11 @@ def test_what_takes_the_place_of_a_link_is_escaped() -> None:
     [("p/q", f"{URL}p/q"), ("javascript:1", None), (f"{HOST}/p", f"{HOST}/p"), (None, None)],
 )
 def test_a_link_to_a_provenance_is_looked_at_as_others_are(said: str | None, shown: str) -> None:
-    page = parse_json(written([entry(1), entry(2, provenance=said)]), URL)
-    assert page.files[1]["provenance"] == shown
-    assert json.loads(page.to_json())["files"] == page.files
+    text = written([entry(1), entry(2, provenance=said)])
+    for body in (text, text.decode().encode("utf-16-le")):  # which is ASCII, too
+        page = parse_json(body, URL)
+        assert page.files[1]["provenance"] == shown
+        assert json.loads(page.to_json())["files"] == page.files
 
 
 def test_a_page_with_other_files_is_written_anew() -> None:

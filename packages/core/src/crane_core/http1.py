@@ -1,4 +1,4 @@
-"""HTTP/1.1 for what must be fast: files, ranges of them, and pages over plain http (aiohttp).
+"""HTTP/1.1, for nearly all that indexes are asked for (aiohttp).
 
 aiohttp takes a sixth of a second to import, so this module is imported when first needed. Its
 errors come out as httpx2's: whoever sends a request knows one family.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 from collections import Counter
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ READ_AHEAD = 64 << 10
 LONGEST_FIELD = 16 << 10
 IDLE_SECONDS = 60.0
 WATCH_SECONDS = 1.0
+SILENT_SECONDS = 5.0
 # What aiohttp would add to a request that is not ours.
 OWN_HEADERS = ("accept", "accept-encoding", "content-type", "user-agent")
 DIRECT = Proxies()
@@ -93,6 +95,7 @@ class Http1Client:
         """Return the answer, its body unread. Raises an error of httpx2, or `ConfigBroken`."""
         sent = {"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT, **headers}
         way = await self._way_to(url, sent)
+        begun = time.monotonic()
         try:
             answer = await self._session.request(
                 method,
@@ -105,6 +108,11 @@ class Http1Client:
             if isinstance(error, TimeoutError):
                 self._connector.doubt(origin_of(url))
             raise translated(error) from error
+        except asyncio.CancelledError:
+            # Whoever waits may have a limit of their own.
+            if time.monotonic() - begun >= SILENT_SECONDS:
+                self._connector.doubt(origin_of(url))
+            raise
         return _Http1Response(answer, url)
 
     async def prepare(self, origin: Origin, count: int) -> None:

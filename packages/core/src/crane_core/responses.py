@@ -125,7 +125,8 @@ async def read_packed(response: Response, limit: int) -> tuple[bytes, bytes] | N
         if unzip is not None:
             packed.append(piece)
             try:
-                piece = unzip.decompress(piece, limit + 1 - size)
+                # What follows the end is not gathered.
+                piece = b"" if unzip.eof else unzip.decompress(piece, limit + 1 - size)
             except zlib.error as error:
                 raise BadEncoding(str(error)) from error
         pieces.append(piece)
@@ -136,7 +137,8 @@ async def read_packed(response: Response, limit: int) -> tuple[bytes, bytes] | N
             return None
     if unzip is not None and size and not unzip.eof:
         raise BadEncoding("the body ends too early")
-    return b"".join(pieces), b"".join(packed)
+    # It is there to save room.
+    return b"".join(pieces), b"".join(packed) if came < size else b""
 
 
 def json_object(body: bytes | None) -> dict[str, Any] | None:

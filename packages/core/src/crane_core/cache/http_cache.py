@@ -111,7 +111,8 @@ class CachedPages:
         answer = await self._upstream.page(question.url, question.limit, question.index, headers)
         asked_by = self._asked_by(question)
         if answer.status != 304 or stored is None:
-            return await self._perhaps_in_a_thread(self._keeper.keep, asked_by, answer, asked_at)
+            now = await self._perhaps_in_a_thread(self._keeper.keep, asked_by, answer, asked_at)
+            return replace(now, packed=b"") if now.packed else now
         # A 304 to somebody else, or of another page than ours, says nothing of ours.
         if asked_by.identity == question.identity and answer.url == stored.final_url:
             kept = await self._perhaps_in_a_thread(

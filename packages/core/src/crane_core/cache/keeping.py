@@ -100,8 +100,7 @@ class PageKeeper:
         headers.setdefault("content-type", answer.content_type)
         page = StoredPage(answer.url, headers, answer.body, asked_at, answer.packed)
         self._store.write(question.key, page)
-        until = self.fresh_until(page, question.index)
-        return replace(answer, fresh_until=until, packed=b"")
+        return replace(answer, fresh_until=self.fresh_until(page, question.index))
 
     def keep_confirmed(
         self, stored: StoredPage, question: Question, answer: PageAnswer, asked_at: float

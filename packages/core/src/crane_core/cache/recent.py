@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from crane_core.cache.database import Change
 from crane_core.cache.freshness import lifetime
 from crane_core.cache.pages import Packed
 from crane_core.cache.validation import lasting
+from crane_core.index.parsed import LARGEST_KEPT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from crane_core.clock import Clock
 
 MOST_BYTES = 16 << 20
-LARGEST = MOST_BYTES // 16  # a larger one would push out all others of a resolution
 # Seconds for which the disk is not looked at: another process may have made room there.
 HOLD = 60.0
 # Seconds that the disk's date of a page may be behind, if nobody may use the page unasked anyway.
@@ -82,7 +83,7 @@ class RecentPages:
 
     def write(self, key: PageKey, page: StoredPage) -> None:
         """Keep a page."""
-        if self._unwritten_size + len(page.body) > MOST_UNWRITTEN:
+        if self._unwritten_size + _size(page) > MOST_UNWRITTEN:
             self.remove(key)
         else:
             self._change(key, page, partial(self._store.put, key, page))
@@ -124,7 +125,8 @@ class RecentPages:
             self._count(key, 1)
             self._drop(key)
         if page is not None:
-            self._put(key, page, page)
+            held = replace(page, packed=b"") if page.packed else page
+            self._put(key, held, held)
         room = None if page is None or not grows else partial(self._store.make_room, key)
         self._database.later(Change(make, room, partial(self._tried, key, page)))
 
@@ -137,7 +139,7 @@ class RecentPages:
 
     def _count(self, key: PageKey, sign: int) -> None:
         if (page := self._unwritten.get(key)) is not None:
-            self._unwritten_size += sign * len(page.body)
+            self._unwritten_size += sign * _size(page)
 
     def _known(self, key: PageKey) -> tuple[StoredPage | None] | None:
         """Return the page, or that there is none; None if the disk knows."""
@@ -162,7 +164,7 @@ class RecentPages:
     def _put(self, key: PageKey, page: StoredPage, written: StoredPage) -> None:
         with self._lock:
             self._drop(key)
-            if len(page.body) > LARGEST:
+            if len(page.body) > LARGEST_KEPT:
                 return
             self._pages[key] = page, self._clock.now(), written
             self._size += len(page.body) + _EACH
@@ -172,6 +174,10 @@ class RecentPages:
     def _drop(self, key: PageKey) -> None:
         if known := self._pages.pop(key, None):
             self._size -= len(known[0].body) + _EACH
+
+
+def _size(page: StoredPage) -> int:
+    return len(page.body) + len(page.packed)
 
 
 def _says_as_much(written: StoredPage, renewed: StoredPage) -> bool:

@@ -85,15 +85,10 @@ class _Wanted:
 
 @dataclass(eq=False)
 class Tool:
-    """A tool at work: all connections with one User-Agent.
-
-    `pauses` counts how often none was left; `asked` has what it was when a page was asked for.
-    """
+    """A tool at work: all connections with one User-Agent."""
 
     environment: asyncio.Future[ToolEnvironment | None]
     connections: int = 0
-    pauses: int = 0
-    asked: dict[Key, int] = field(default_factory=dict)
     wanted: dict[Key, _Wanted] = field(default_factory=dict)
     pages: dict[Key, SourcedPage] = field(default_factory=dict)
     versions: dict[Key, tuple[ProjectPage, Versions]] = field(default_factory=dict)
@@ -101,17 +96,14 @@ class Tool:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     keys: set[Key] = field(default_factory=set)
 
-    def note(self, key: Key) -> None:
-        """Note that a page is asked for; what was guessed for a run before this one is forgotten.
+    def begin_anew(self) -> None:
+        """Forget what was guessed for the run before.
 
-        A tool that leaves, comes back and asks once more is another run: it has nothing, and what
-        was fetched ahead of the other may be too old for it.
+        The next one has nothing, and what was fetched ahead of the other may be too old for it.
         """
-        if self.asked.setdefault(key, self.pauses) < self.pauses:
-            self.wanted.clear()
-            self.pages.clear()
-            self.followed.clear()
-            self.asked = {key: self.pauses}
+        self.wanted.clear()
+        self.pages.clear()
+        self.followed.clear()
 
 
 class Ahead:
@@ -156,6 +148,8 @@ class Ahead:
             environment = asyncio.ensure_future(asyncio.to_thread(environment_of, user_agent))
             tool = self._tools[user_agent] = Tool(environment)
         if connection.tool is not tool:
+            if tool.connections == 0:
+                tool.begin_anew()
             connection.tool = tool
             tool.connections += 1
             connection.when_closed.append(lambda: self._left(user_agent, tool))
@@ -167,8 +161,6 @@ class Ahead:
         Raises a `SourceError`.
         """
         key = name, project
-        if tool is not None:
-            tool.note(key)
         found = await self._fetched_ahead(key)
         if found is None:
             # Tools that ask for the same page at the same time share the answer.
@@ -230,7 +222,9 @@ class Ahead:
     async def _follow(self, tool: Tool, key: Key, found: SourcedPage) -> None:
         """Read the metadata of the likely candidate and fetch the pages of what it needs."""
         environment = await asyncio.shield(tool.environment)
-        wanted = tool.wanted[key]
+        wanted = tool.wanted.get(key)
+        if wanted is None:  # by a run that has left
+            return
         step = key, str(wanted.specifier), wanted.extras
         if environment is None or wanted.depth >= self._limits.depth or step in tool.followed:
             return
@@ -330,7 +324,6 @@ class Ahead:
     def _left(self, user_agent: str, tool: Tool) -> None:
         tool.connections -= 1
         if tool.connections == 0:
-            tool.pauses += 1
             loop = asyncio.get_running_loop()
             loop.call_later(self._limits.patience, self._end, user_agent, tool)
 

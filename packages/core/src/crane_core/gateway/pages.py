@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from crane_core.gateway.localise import localised, localised_json
 from crane_core.index.page import JSON_TYPE
+from crane_core.index.parsed import LARGEST_KEPT
 
 if TYPE_CHECKING:
     from crane_core.gateway.metadata import WheelMetadata
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from crane_core.index.source import SourcedPage
 
 MOST_BYTES = 32 << 20
-# With it goes the page that it was made of, which takes several times as much; and nobody else
-# keeps a page of that size, so that it would not be found again.
-LARGEST_KEPT = 1 << 20
 # A page with more files than this is not written between two other requests, but beside them.
 MANY_FILES = 200
 MANY_AS_TEXT = 2000  # where only links change in its text
@@ -74,9 +72,11 @@ class PageWriter:
             return known[2]
         make = self._offered_with_hashes if needs_hashes else self._metadata.offered
         offered = replace(found, page=await make(found))
-        is_text = content_type == JSON_TYPE and offered.page.text is not None
-        if len(offered.page.files) < (MANY_AS_TEXT if is_text else MANY_FILES):
-            finished, is_whole = self._finish(offered, base_url, content_type)
+        count, body = len(offered.page.files), None
+        if count < MANY_AS_TEXT:
+            body = _as_text(offered, base_url, content_type)
+        if body is not None or count < MANY_FILES:
+            finished, is_whole = self._finish(offered, base_url, content_type, body)
         else:
             finished, is_whole = await asyncio.to_thread(
                 self._finish, offered, base_url, content_type
@@ -103,12 +103,10 @@ class PageWriter:
         return page.with_just([new if new["hashes"] else old for new, old in both])
 
     def _finish(
-        self, found: SourcedPage, base_url: str | None, content_type: str
+        self, found: SourcedPage, base_url: str | None, content_type: str, body: bytes | None = None
     ) -> tuple[FinishedPage, bool]:
         """Return the page, and whether no hash may yet be learned for a file without one."""
-        page, body = found.page, None
-        if base_url and content_type == JSON_TYPE:
-            body = localised_json(found, base_url)
+        page, body = found.page, body or _as_text(found, base_url, content_type)
         if body is None:
             page = localised(found, base_url, self._provenance) if base_url else page
             body = serialise(page, content_type)
@@ -130,6 +128,13 @@ class PageWriter:
         self._size += len(finished.body)
         while self._size > MOST_BYTES:
             self._size -= len(self._written.popitem(last=False)[1][2].body)
+
+
+def _as_text(found: SourcedPage, base_url: str | None, content_type: str) -> bytes | None:
+    """Return the page made of its own text, None where it has to be written."""
+    if content_type != JSON_TYPE or found.page.text is None:
+        return None
+    return localised_json(found, base_url) if base_url else found.page.to_json()
 
 
 def etag_of(body: bytes) -> str:

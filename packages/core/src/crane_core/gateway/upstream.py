@@ -121,7 +121,7 @@ class Upstream:
     ) -> AsyncIterator[Response]:
         """Open a response with its body unread, after redirects and one retry on 401.
 
-        What `is_small` goes over the connection of the pages, which is open by then.
+        What `is_small` goes the way of the pages.
         The token of `index` goes along below `index.token_prefix` only. Raises a `SourceError`
         or `LoginError`; network errors while the body is read are the caller's.
         """

@@ -32,6 +32,8 @@ _ALL_AS_THEY_ARE = re.compile(f"(?:{_HOST}/{_REST}\n)*+", re.ASCII).fullmatch
 _START = re.compile(f"{_HOST}/", re.ASCII).match
 _SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._~+-]*+(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]*+)*+"
 _RELATIVE = re.compile(rf"(/|(?:\.\./)*+)({_SEGMENT}(?:/{_SEGMENT})*+)", re.ASCII).fullmatch
+# It becomes part of an expression: a page's author must not choose how large one is.
+_LONGEST_START = len("../" * 16)
 _PLAIN_FOLDER = re.compile(rf"{_HOST}/(?:{_SEGMENT}/)*+", re.ASCII).fullmatch
 # RFC 3986 §2: what has a meaning of its own, and what is escaped already.
 _KEPT = "%/:?#[]@!$&'()*+,;=~"
@@ -75,7 +77,7 @@ class Links:
             # What is between two texts in order begins as both do.
             alike = min(targets).startswith(start) and max(targets).startswith(start)
             return (start, start) if alike and are_as_they_are(targets) else None
-        if relative := _RELATIVE(targets[0]):
+        if (relative := _RELATIVE(targets[0])) and len(relative[1]) <= _LONGEST_START:
             start = relative[1]
             if _all_relative(start).fullmatch(_lines(targets)):
                 return start, self._folder(start)
@@ -128,6 +130,12 @@ def filename_in(url: str) -> str:
 def is_plain_name(filename: str) -> bool:
     """Whether a file's name is one that a tool may take for a name in any of its folders."""
     return not _PATH_LIKE(filename)
+
+
+def are_plain_names(filenames: Sequence[str]) -> bool:
+    """Whether all are. None may have a control character of C0 in it, as none has in plain JSON."""
+    every = "|".join(filenames)
+    return not any(sign in every for sign in "/\\:\x7f")
 
 
 def hashes_in(fragment: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from crane_core.index.links import (
     DISTRIBUTION_SUFFIXES,
     Links,
     are_as_they_are,
+    are_plain_names,
     is_plain_name,
 )
 from crane_core.index.page_bounds import MOST_LINKS
@@ -37,8 +38,6 @@ JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
 ACCEPT = f"{JSON_TYPE}, {HTML_TYPE};q=0.2, text/html;q=0.1"
 HTML_TYPES = frozenset({"text/html", HTML_TYPE, "application/xhtml+xml"})
-# What no `is_plain_name` has, of all that stands in JSON without an escape.
-_PATH_LIKE = "/\\:\x7f"
 # So many at a time: the encoder lets no other thread run until it is done.
 _FILES_AT_A_TIME = 500
 # What was read from JSON has no rings.
@@ -162,10 +161,7 @@ def _files(
 def _plain_start(files: list[dict[str, Any]], links: Links, body: bytes) -> tuple[str, str] | None:
     """Return what all links begin with and where that leads; None if `_file` has work to do."""
     names, targets = texts_of(files, "filename"), texts_of(files, "url")
-    if names is None or targets is None:
-        return None
-    every_name = "|".join(names)
-    if any(sign in every_name for sign in _PATH_LIKE):
+    if names is None or targets is None or not are_plain_names(names):
         return None
     if any(type(file.get("hashes")) is not dict for file in files):
         return None

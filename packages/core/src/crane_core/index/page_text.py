@@ -38,7 +38,8 @@ class PageText:
         """
         begins = start.encode()
         key = next((key for key in _KEYS if body.count(key + begins) == files), None)
-        # A key that stands twice is read by one tool as the first says, by another as the last.
+        # A key that stands twice is read by one tool as the first says, by another as the last:
+        # of where a file is and what it is called there is to be no doubt.
         if key is None or body.count(b'"url"') != files or body.count(b'"filename"') != files:
             return None
         return cls(body, key, begins, leads_to)
@@ -66,9 +67,10 @@ class PageText:
 def is_plain(body: bytes) -> bool:
     """Whether a JSON text is in ASCII and escapes nothing.
 
-    Then a string stands there as it is, and a quote is always where one begins or ends.
+    Then a string stands there as it is, and a quote is always where one begins or ends. (UTF-16
+    may be of ASCII's bytes, too.)
     """
-    return body.isascii() and b"\\" not in body
+    return body.isascii() and b"\\" not in body and b"\0" not in body
 
 
 def texts_of(files: Sequence[dict[str, Any]], key: str) -> list[str] | None:

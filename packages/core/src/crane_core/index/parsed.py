@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from crane_core.index.page import ProjectPage
 
 MOST_BYTES = 16 << 20
+# Bytes of a page that is held in memory: a larger one would push out all others of a resolution.
+LARGEST_KEPT = 1 << 20
 # From here on reading takes longer than other requests should wait.
 LONG_BYTES = 256 << 10
 
@@ -43,7 +45,7 @@ class ParsedPages:
         return page
 
     def _keep(self, key: tuple[str, str], answer: PageAnswer, page: ProjectPage) -> None:
-        if len(answer.body) > self._most_bytes // 16:
+        if len(answer.body) > min(LARGEST_KEPT, self._most_bytes):
             return
         self._drop(key)
         self._pages[key] = answer, page
