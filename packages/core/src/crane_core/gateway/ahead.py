@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from crane_core.index.wheel_metadata import Dependencies
 
 MANY_FILES = 1000
+LEISURE = 0.5  # seconds; uv is done by then if it finds all in the cache
 Key = tuple[str, str]  # the source's name, the project
 
 
@@ -111,8 +112,7 @@ class Ahead:
 
     A dependency's name that stands in a private project's metadata is asked for at private
     indexes alone: the tool may choose another candidate, and then no public index is to have
-    heard of it. What follows from a page that the cache had is left to the tool: most of it is
-    there, too.
+    heard of it.
     """
 
     def __init__(
@@ -168,8 +168,7 @@ class Ahead:
         if tool is not None and not isinstance(found, Missing):
             tool.pages[key] = found
             tool.wanted.setdefault(key, _Wanted(SpecifierSet(), frozenset(), 0))
-            if not found.from_cache:
-                self._start(tool, self._follow(tool, key, found))
+            self._start(tool, self._in_time(tool, key, found))
         return found
 
     def announce(self, tool: Tool, name: str, project: Dependencies) -> None:
@@ -218,6 +217,17 @@ class Ahead:
         environment = await asyncio.shield(tool.environment)
         for requirement in requirements_for(project, environment, frozenset()):
             self._want(tool, name, requirement, 0, public=False)
+
+    async def _in_time(self, tool: Tool, key: Key, found: SourcedPage) -> None:
+        """Follow a page; one that the cache had only once the tool turns out to take its time.
+
+        What it needs next is in the cache, too, as a rule, but may be too old by then.
+        """
+        if found.from_cache:
+            await asyncio.sleep(LEISURE)
+            if not tool.connections:
+                return
+        await self._follow(tool, key, found)
 
     async def _follow(self, tool: Tool, key: Key, found: SourcedPage) -> None:
         """Read the metadata of the likely candidate and fetch the pages of what it needs."""
@@ -278,7 +288,7 @@ class Ahead:
             both = known.specifier & requirement.specifier
             wanted = _Wanted(both, known.extras | extras, known.depth)
         tool.wanted[key] = wanted
-        if (found := tool.pages.get(key)) and not found.from_cache:
+        if found := tool.pages.get(key):
             self._start(tool, self._follow(tool, key, found))
         elif known is None:
             self._start(tool, self._fetch(tool, key, public=public))
@@ -303,8 +313,7 @@ class Ahead:
             self.statistics.used += 1
         elif not isinstance(found, Missing):
             tool.pages[key] = found
-            if not found.from_cache:
-                await self._follow(tool, key, found)
+            await self._follow(tool, key, found)
 
     async def _limited(self, key: Key, *, public: bool) -> SourcedPage | Missing | None:
         async with self._turns.turn(key), asyncio.timeout(self._limits.page_seconds):
