@@ -117,7 +117,10 @@ def within_folder(prefix: str) -> Callable[[str], bool]:
 
 
 def are_plainly_within(urls: Iterable[str], prefix: str) -> bool:
-    """Whether all lie below the folder `prefix`, and none needs a closer look."""
+    """Whether all lie below the folder `prefix`, and none needs a closer look.
+
+    None may have a line end in it.
+    """
     if not _names_a_folder(prefix):
         return False
     return _all_below(f"{prefix}/").fullmatch("\n".join([*urls, ""])) is not None

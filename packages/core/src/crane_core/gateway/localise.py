@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from crane_core.errors import InvalidURL
-from crane_core.urls import (
-    Origin,
-    are_plainly_within,
-    is_loopback,
-    origin_of,
-    within_folder,
-)
+from crane_core.urls import Origin, are_plainly_within, is_loopback, origin_of, within_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

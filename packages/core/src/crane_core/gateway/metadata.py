@@ -207,9 +207,8 @@ class WheelMetadata:
         if index is None:
             return page
         self._listed.note(index, page)
-        bare = [f for f in page.files if not f.get("core-metadata") and _is_bare_wheel(f)]
         is_ours = within_folder(index.token_prefix)
-        bare = [f for f in bare if is_ours(f["url"])]
+        bare = [f for f in page.files if _is_bare_wheel(f) and is_ours(f["url"])]
         if not bare:
             return page
         if await self._reaches(bare[-1], index):
@@ -311,6 +310,9 @@ class WheelMetadata:
 
 
 def _is_bare_wheel(file: dict[str, Any]) -> bool:
+    # What nearly all files have is looked at first: a large page has thousands.
+    if file.get("core-metadata"):
+        return False
     return str(file["filename"]).endswith(".whl") and not core_metadata(file)
 
 
